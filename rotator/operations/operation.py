@@ -176,19 +176,20 @@ class Operation:
 
 
 def _complaints(error: ValidationError) -> list[str]:
-    found = []
+    """One complaint for each place. Of several ways to read a value, the first one counts."""
+    found: dict[str, str] = {}
     for one in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(part) for part in one["loc"] if not _is_internal(part)) or "the body"
         if one["type"] == "extra_forbidden":
-            found.append("unknown field; see /openapi.json")
+            found.setdefault("", "unknown field; see /openapi.json")
         else:
-            where = ".".join(str(part) for part in one["loc"] if not _is_internal(part))
-            found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
-    return list(dict.fromkeys(found))[:10]
+            found.setdefault(where, f"{where}: {one['msg'][:1].lower()}{one['msg'][1:]}")
+    return list(found.values())[:10]
 
 
 def _is_internal(part: str | int) -> bool:
     """Whether a part of a place is the name that pydantic gives one way to read a value."""
-    return isinstance(part, str) and ("[" in part or "-" in part)
+    return isinstance(part, str) and (part == "none" or "[" in part or "-" in part)
 
 
 def each(

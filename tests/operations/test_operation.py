@@ -82,6 +82,11 @@ COMPLAINTS: dict[str, tuple[str, Mapping[str, Any] | bytes, str]] = {
         {"reason": 7, "everything": []},
         "everything: input should be a valid boolean; reason: input should be a valid string",
     ),
+    "a time that is none": (
+        "hold",
+        {"reason": "x", "applications": ["billing"], "until": "yesterday"},
+        "until: input should be a valid datetime or date, input is too short",
+    ),
     "a time without a zone": (
         "coverage",
         {"created_before": "2026-01-01T00:00:00"},
