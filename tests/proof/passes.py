@@ -97,6 +97,8 @@ class Life:
     def __init__(self, cell: Passes) -> None:
         self.owner = secrets.token_hex(8)
         self.app = open_runtime(cell.file, cell.sink)
+        # A refused login is remembered for as long as the program sleeps, and not for as long as the cell takes.
+        self.app.refusals._clock = lambda: cell.clock.now().timestamp()
         self.spec = self.app.spec(cell.name)
         composed = self.app.context(self.spec)
         self.context: ReconcileContext = replace(
