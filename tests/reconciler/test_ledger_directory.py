@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -16,7 +16,7 @@ from rotator.domain.ports import VaultStore
 from rotator.errors import LedgerUnreadable, PermissionDenied, Unavailable
 from rotator.reconciler.ledger_directory import REFRESH_INTERVAL, LedgerDirectory, read_former_document, read_related
 from rotator.reconciler.rendering import notes
-from tests.support.observations import NOW, document, ledger
+from tests.support.observations import CURRENT, NOW, document, ledger
 from tests.support.simulated import PATH, spec
 
 AWAY = Unavailable("vault is away", service="vault", kind="sealed")
@@ -192,3 +192,17 @@ def test_c5_a_former_document_that_cannot_be_read_is_unknown_and_a_vault_that_is
 
 def test_an_application_without_a_key_leaves_no_notes_at_its_document() -> None:
     assert notes(ledger(current=None)) == {}
+
+
+def test_the_notes_at_a_document_say_what_is_unknown_in_words() -> None:
+    current = replace(CURRENT, created_at=None, expires_at=NOW)
+    known = notes(ledger())
+    assert known == {
+        "rotator_access_key": "SCWPUBLISHED",
+        "rotator_rotation_id": "none",
+        "rotator_published_at": "2025-12-23T00:00:00Z",
+        "rotator_created_at": "2025-12-22T00:00:00Z",
+        "rotator_expires_at": "never",
+    }
+    changed = {"rotator_created_at": "unknown", "rotator_expires_at": "2026-01-01T00:00:00Z"}
+    assert notes(ledger(current=current)) == {**known, **changed}
