@@ -27,7 +27,7 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
     with ExitStack() as opened:
 
         def trusted(path: Path, *, folder: Path | None = None) -> str:
-            # The name leads to the opened file, whatever another process puts at the path meanwhile.
+            # The name leads to the opened file, whatever is put at the path meanwhile.
             descriptor = open_file(path, folder=folder)
             opened.callback(os.close, descriptor)
             return f"/proc/self/fd/{descriptor}"

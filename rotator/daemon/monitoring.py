@@ -41,8 +41,8 @@ a minute.)"""
 
 
 class Monitoring:
-    """Reports on one engine. ``watchdog_interval`` is the watchdog interval of the service manager, None
-    without one."""
+    """Reports on one engine. ``watchdog_interval`` is that of the service manager, None without
+    one."""
 
     def __init__(
         self,

@@ -89,9 +89,9 @@ class HttpClient:
     ``timeout``: deadline of requests that name none. ``connections``: maximum open at once; a
     request waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate
     authorities. ``client_cert``: the files of a certificate and of its key, which are read again
-    when they change; ``opener`` opens these files. ``proxy``: an http:// or https:// address. ``now``: the clock that
-    ``clock_offset`` compares with. ``observe`` is called for every call. Raises
-    ``ConfigurationError`` for files and addresses that it cannot use.
+    when they change; ``opener`` opens these files. ``proxy``: an http:// or https:// address.
+    ``now``: the clock that ``clock_offset`` compares with. ``observe`` is called for every call.
+    Raises ``ConfigurationError`` for files and addresses that it cannot use.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class DocumentStore:
         return Secret(value)
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
-        """Merge into the document's custom metadata, for people who look. Whoever calls may ignore
+        """Merge into the document's custom metadata, for people who look. A caller may ignore
         that it failed."""
         mount, inside = self._kv.mounts.split(path)
         reply = self._kv.connection.patch(

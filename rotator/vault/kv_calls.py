@@ -98,7 +98,7 @@ class KvCalls:
             _, version, _ = state_of(self.read(path))
             if version != cas:
                 return Conflict(
-                    f"somebody else wrote {path} first: it is at version {version}, not {cas}",
+                    f"another process or person wrote {path} first: it is at version {version}, not {cas}",
                     service=SERVICE,
                     kind="conflict",
                 )

@@ -160,7 +160,7 @@ class LedgerStore:
         data, lifetime = mapping(reply.data.get("data")), lifetime_of(reply)
         self._lifetimes[path] = lifetime
         if lifetime and lifetime.due(self._kv.clock_offset()):
-            with suppress(ServiceError):  # whoever was faster has renewed it; another failure is seen by the next write
+            with suppress(ServiceError):  # a faster process has renewed it; another failure is seen by the next write
                 version, created = self._kv.write(path, data, version)
                 self._lifetimes[path] = lifetime.renewed(created)
         return data, version

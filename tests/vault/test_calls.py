@@ -826,7 +826,7 @@ def test_rule_14_a_refused_check_and_set_is_a_conflict_as_soon_as_a_read_shows_a
     pauses = Pauses()
     with pytest.raises(Conflict) as caught:
         store_on(vault, pauses=pauses).write_document(PATH, PAIR, cas=5)
-    assert str(caught.value) == f"somebody else wrote {PATH} first: it is at version 6, not 5"
+    assert str(caught.value) == f"another process or person wrote {PATH} first: it is at version 6, not 5"
     assert vars(caught.value) == {"service": "vault", "kind": "conflict"}
     assert pauses == [0.05, 0.1]
 
