@@ -150,6 +150,11 @@ def test_cron_of_an_application_replaces_every_of_defaults(tmp_path: Path) -> No
     assert (spec.every, spec.cron, spec.jitter) == (None, "0 3 * * 1", timedelta(0))
 
 
+def test_every_of_an_application_replaces_cron_of_defaults(tmp_path: Path) -> None:
+    spec = sound(tmp_path, defaults={"cron": "0 3 * * 1"}, applications__billing__every="7d").specs["billing"]
+    assert (spec.every, spec.cron) == (timedelta(days=7), None)
+
+
 def test_an_application_may_say_a_part_of_a_proof(tmp_path: Path) -> None:
     configuration = sound(
         tmp_path,
@@ -300,6 +305,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a credential that is missing": ({"accounts.acme.secret_key": "credential:x"}, "accounts.acme.secret_key", "add it to the unit"),
     "a folder for a secret file": ({"accounts.acme.secret_key": "file:/"}, "accounts.acme.secret_key", "is not a plain file"),
     "a certificate that is missing": ({"vault.ca_cert": "nowhere.pem"}, "vault.ca_cert", "does not exist"),
+    "a certificate of an account that is missing": ({"accounts.acme.ca_cert": "nowhere.pem"}, "accounts.acme.ca_cert", "does not exist"),
     "an address without TLS": ({"vault.address": "http://vault:8200"}, "vault.address", "write https://, or set allow_http"),
     "a proxy elsewhere for an address of this machine": (
         {"vault.address": "http://127.0.0.1:8200", "vault.proxy": "http://proxy.acme.test:3128"}, "vault.proxy", "leave out proxy",
@@ -643,7 +649,9 @@ def test_a_service_is_given_its_credentials_and_decrypts_none(
 ) -> None:
     (decrypting / "secret").write_text(SECRET[::-1])
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(decrypting / "nowhere"))
-    assert "is not in $CREDENTIALS_DIRECTORY" in refused(Reference.parse("credential:secret"))
+    assert refused(Reference.parse("credential:secret")).endswith(
+        "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or LoadCredentialEncrypted="
+    )
 
 
 def test_a_secret_in_vault_is_read_by_whoever_can_read_vault() -> None:

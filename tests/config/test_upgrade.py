@@ -87,6 +87,13 @@ def test_each_former_name_is_known(old: str, new: str) -> None:
     assert found == {name: "x"}
 
 
+def test_an_option_moves_with_the_comment_above_it_and_with_nothing_else() -> None:
+    text = '[alarm]\nname = "here"\n# A monitor.\n# Of two lines.\nping = "file:ping"\n'
+    assert upgrade(text, "a file")[0] == (
+        '[heartbeat]\n# A monitor.\n# Of two lines.\nurl = "file:ping"\n\n[notifications]\nname = "here"\n'
+    )
+
+
 def test_a_configuration_with_present_names_is_not_touched() -> None:
     text = (Path(__file__).parents[2] / "config" / "rotator.example.toml").read_text()
     assert upgrade(text, "a file") == (text, ())

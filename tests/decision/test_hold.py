@@ -176,7 +176,7 @@ def test_a_hold_never_ends_before_the_latest_end_that_was_asked_for(
 def test_a_hold_that_is_over_is_cleared_by_a_pass_and_by_resume() -> None:
     over = ledger(hold=hold(-SECOND))
     assert clear_hold(over, "ann", NOW).hold is None
-    ended, event = end_hold(over, NOW)
+    ended, event = end_hold(over, hold(-SECOND), NOW)
     assert ended.hold is None
     assert event.name == "application.hold_ended"
 

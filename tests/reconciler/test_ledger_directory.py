@@ -142,6 +142,16 @@ def test_c5_a_clock_that_goes_back_has_the_ledgers_listed_again() -> None:
     assert store.lists == 2
 
 
+def test_c5_a_list_that_another_pass_has_read_meanwhile_is_not_read_again() -> None:
+    store = Store()
+    found, clock = directory(store)
+    found.related(spec())
+    times = iter([NOW + REFRESH_INTERVAL, NOW])  # stale at the first look, read by another pass at the second
+    found._now = lambda: next(times)
+    found.related(spec())
+    assert store.lists == 1
+
+
 def test_c5_without_the_right_to_list_nothing_is_related_and_vault_is_not_asked_at_every_pass() -> None:
     store = Store(listing=DENIED)
     found, _ = directory(store)

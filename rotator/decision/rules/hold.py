@@ -10,7 +10,8 @@ from rotator.decision.transitions.hold import end_hold
 def expire_hold(state: ApplicationState) -> Step | None:
     """Removes a hold from the ledger when its end has passed on every clock (rule 13). No other
     rule needs this write: none of them sees an expired hold."""
-    if state.ledger.hold is None or state.on_hold:
+    hold = state.ledger.hold
+    if hold is None or state.on_hold:
         return None
-    ledger, event = end_hold(state.ledger, state.now)
+    ledger, event = end_hold(state.ledger, hold, state.now)
     return WriteLedger(ledger, (event,))

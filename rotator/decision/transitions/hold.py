@@ -24,11 +24,8 @@ def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
     return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
 
 
-def end_hold(ledger: Ledger, at: datetime) -> tuple[Ledger, Event]:
+def end_hold(ledger: Ledger, hold: Hold, at: datetime) -> tuple[Ledger, Event]:
     """The ledger without its expired hold."""
-    hold = ledger.hold
-    if hold is None:
-        raise AssertionError("only called when there is a hold")
     entry = HistoryEntry(at, "resumed", "", reason=f"the hold of {hold.by} has ended")
     event = Event("application.hold_ended", {"until": hold.until, "reason": hold.reason, "by": hold.by})
     return replace(ledger, hold=None).with_history(entry), event
