@@ -71,7 +71,10 @@ def send(client: httpx.Client, case: Any) -> tuple[httpx.Response, dict[str, Any
     except (httpx.InvalidURL, UnicodeEncodeError, ValueError):
         reject()  # the client itself cannot say it
     assume(len(built.url.raw_path) + sum(len(name) + len(value) for name, value in built.headers.raw) < MAX_HEAD / 2)
-    return client.send(built), known
+    try:
+        return client.send(built), known
+    except httpx.LocalProtocolError:
+        reject()  # the same, seen when it is sent
 
 
 def fuzzed(front: Front, operation: Any, mode: GenerationMode) -> set[int]:
