@@ -242,7 +242,7 @@ BUGS: tuple[Bug, ...] = (
             " if key.access_key in state.possibly_pending)\n        + state.spec.stale_claim_timeout",
             " if key.access_key in state.possibly_pending)",
         ),
-        deep=True,
+        tests=("tests/decision/test_decide.py::test_i4_no_rotation_that_may_be_under_way_is_fenced_off",),
     ),
     bug(
         "what cannot be told counts as a leftover",
