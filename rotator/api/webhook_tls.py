@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
-from rotator.config import Webhook
+from rotator.config import Reference, Webhook
+from rotator.http.tls import opened_files
 from rotator.system.file_permissions import open_file
 
 FileStates = tuple[tuple[int, int, int], ...]
@@ -24,20 +25,17 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # the default context writes keys to the file in the environment
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    with ExitStack() as opened:
-
-        def trusted(path: Path, *, folder: Path | None = None) -> str:
-            # The name leads to the opened file, whatever is put at the path meanwhile.
-            descriptor = open_file(path, folder=folder)
-            opened.callback(os.close, descriptor)
-            return f"/proc/self/fd/{descriptor}"
-
-        certificate, key = (trusted(one.file(), folder=one.folder()) for one in (settings.certificate, settings.key))
+    with _opened(settings.certificate) as (certificate,), _opened(settings.key) as (key,):
         context.load_cert_chain(certificate, key, password=_no_pass_phrase)
-        if settings.client_ca is not None:
-            context.load_verify_locations(trusted(settings.client_ca))
-            context.verify_mode = ssl.CERT_REQUIRED
+    if settings.client_ca is not None:
+        with opened_files(open_file, settings.client_ca) as (authority,):
+            context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _opened(reference: Reference) -> AbstractContextManager[list[str]]:
+    return opened_files(partial(open_file, folder=reference.folder()), reference.file())
 
 
 def file_states(settings: Webhook) -> FileStates:

@@ -59,6 +59,7 @@ def vault_settings(
         ca_cert=found.ca_cert,
         client_cert=certificate.file() if certificate else None,
         client_key=key.file() if key else None,
+        credentials=next((one.folder() for one in (certificate, key) if one and one.folder()), None),
         timeout=found.timeout,
         proxy=found.proxy,
         connections=connections_for(configuration, min(len(configuration.accounts) or 1, VAULT_ACCOUNTS)),

@@ -67,7 +67,7 @@ def _lossy(descriptor: int, stream: TextIO | None, title: str) -> TextIO:
     )
 
 
-def output_is_useless() -> bool:
+def output_is_lost() -> bool:
     """Whether standard output lost something, or is a pipe that is no longer read, so that a
     command without an end should end."""
     if "output" in LOST:

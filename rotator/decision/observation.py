@@ -97,6 +97,15 @@ class RotationRequest:
 
 
 @dataclass(frozen=True)
+class Fence:
+    """A version of the document that this process wrote as a fence, and the keys that were
+    compromised before: each existed then, so no process can publish it upon this version."""
+
+    version: int
+    compromised: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Preconditions:
     """What is checked before a claim, or before a published key is revoked first: the rights that
     the Vault token lacks on the credential path, the free quota (None: unknown), and whether the
@@ -135,6 +144,7 @@ class Observation:
     instead. ``revoked``: keys whose revocation is verified, and how. ``still_valid``: deleted keys
     that still authenticate. ``undeletable``: keys whose DELETE was rejected, with the reason; they
     do not block other keys. ``destroyed``: the stored secrets of revoked compromised keys.
+    ``fence``: the last fence that this process wrote.
     ``versions``: earlier versions of the document that were read to classify a key. ``related``:
     ledgers of other names with the same bearer or document. ``unread_ledgers``: the names of such
     ledgers that cannot be read, which is not the same as absent. ``former_documents``: documents at
@@ -163,6 +173,7 @@ class Observation:
     still_valid: frozenset[str] = frozenset()
     undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
+    fence: Fence | None = None
     owner_gone: bool = False
     invalid_elsewhere: int = 0
     request: RotationRequest | None = None

@@ -239,9 +239,9 @@ def _predecessors(
     spec: ApplicationSpec, ledger: Ledger, former: Predecessor, theirs: Ledger
 ) -> tuple[Predecessor, ...]:
     known = _united(ledger.with_predecessor(former).predecessors, theirs.predecessors, "application")
-    # What was taken over by the other ledger, and is only announced here, is known there.
-    better = {one.application: one for one in theirs.predecessors if one.taken_over}
-    known = tuple(one if one.taken_over else better.get(one.application, one) for one in known)
+    # What the other ledger has taken over is known there, also where it is only announced here.
+    taken_over = {one.application: one for one in theirs.predecessors if one.taken_over}
+    known = tuple(one if one.taken_over else taken_over.get(one.application, one) for one in known)
     return tuple(
         replace(one, access_key="") if one.path == spec.path else one
         for one in known

@@ -118,15 +118,15 @@ class ApplicationState:
         if not self.document_in_doubt:
             # A key that the ledger saw published and replaced is contained: otherwise a writer of
             # the document could disable that.
-            return access_key not in self.keys_in_other_fields or self._was_published(access_key)
+            return access_key not in self.keys_in_other_fields or self.was_published(access_key)
         if self.ledger.current is not None and access_key == self.ledger.current.access_key:
             return False
-        if self._was_published(access_key):
+        if self.was_published(access_key):
             return True
         tagged = any(key.access_key == access_key for key, _ in self.tagged_keys)
         return not tagged and self.observation.document.state is not DocumentState.UNREADABLE
 
-    def _was_published(self, access_key: str) -> bool:
+    def was_published(self, access_key: str) -> bool:
         """Whether the ledger knows that consumers have read the key."""
         current = {self.ledger.current.access_key} if self.ledger.current else set()
         leaving = {entry.access_key for entry in self.ledger.retiring} | {

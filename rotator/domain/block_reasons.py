@@ -44,7 +44,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         _S.OBSERVER,
         4,
         "Two ledgers name one bearer, and it is unknown which of them owns it: two configurations use two names, or a "
-        "ledger was lost.",
+        "ledger was lost; or the ledger of an earlier name cannot be read.",
         "rotator does nothing for either name, apart from keys that are marked compromised.",
         "use one name in every configuration, then remove the ledger of the other name in Vault",
         _CLEARS,

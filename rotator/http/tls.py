@@ -141,8 +141,9 @@ def _system_authorities() -> list[dict[str, str]]:
 
 
 @contextmanager
-def _opened(opener: Opener, *paths: Path) -> Iterator[list[str]]:
-    """The files under names that no other process can give to other files meanwhile."""
+def opened_files(opener: Opener, *paths: Path) -> Iterator[list[str]]:
+    """The files under names that lead to what was opened, whatever is put at their paths
+    meanwhile."""
     with ExitStack() as stack:
         names = []
         for path in paths:
@@ -162,7 +163,7 @@ def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None, opener
             context.load_verify_locations(**location)
     else:
         try:
-            with _opened(opener, ca_cert) as (file,):
+            with opened_files(opener, ca_cert) as (file,):
                 context.load_verify_locations(cafile=file)
         except OSError as error:
             message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
@@ -170,7 +171,7 @@ def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None, opener
     if client_cert is not None:
         certificate, key = client_cert
         try:
-            with _opened(opener, certificate, key) as (file, key_file):
+            with opened_files(opener, certificate, key) as (file, key_file):
                 # Without a password OpenSSL would prompt for one on the terminal and wait.
                 context.load_cert_chain(file, key_file, password="")
         except OSError as error:

@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.daemon_handle import DaemonHandle
-from rotator.operations.outage_limit import runtime_with_repeated_reads
+from rotator.operations.outage_limit import runtime_with_retried_reads
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep
@@ -158,7 +158,7 @@ class Operation:
         return self.run(
             replace(
                 call,
-                runtime=runtime_with_repeated_reads(call.runtime, call.sleep, changes=self.changes),
+                runtime=runtime_with_retried_reads(call.runtime, call.sleep, changes=self.changes),
                 passes=call.runtime,
             ),
             request,

@@ -53,8 +53,8 @@ READS = frozenset(
 
 
 class OutageLimit:
-    """The waiting time of one operation. Its threads share it, so the waits of many applications do
-    not add up."""
+    """How long one operation retries while a service is unavailable. Its threads share it, so the
+    waits of many applications do not add up."""
 
     def __init__(self, clock: Clock, sleep: Sleep, limit: timedelta) -> None:
         self._clock = clock
@@ -87,8 +87,8 @@ class OutageLimit:
                 return answer
 
 
-class _RepeatedReads:
-    """Wraps a Vault, a provider or a runtime and repeats its reads while a service is
+class _RetriedReads:
+    """Wraps a Vault, a provider or a runtime and retries its reads while a service is
     unavailable."""
 
     def __init__(self, inner: Any, outage: OutageLimit) -> None:
@@ -100,36 +100,34 @@ class _RepeatedReads:
         if name in READS:
             return lambda *arguments, **options: self._outage.ask(lambda: found(*arguments, **options))
         if name == "vault":
-            return _RepeatedReads(found, self._outage)
+            return _RetriedReads(found, self._outage)
         if name in {"provider", "urgent"}:
-            return lambda *arguments: _RepeatedReads(found(*arguments), self._outage)
+            return lambda *arguments: _RetriedReads(found(*arguments), self._outage)
         if name == "context":
-            return lambda spec: _with_repeated_reads(found(spec), self._outage)
+            return lambda spec: _with_retried_reads(found(spec), self._outage)
         return found
 
 
-def _with_repeated_reads(context: ReconcileContext, outage: OutageLimit) -> ReconcileContext:
+def _with_retried_reads(context: ReconcileContext, outage: OutageLimit) -> ReconcileContext:
     return replace(
         context,
-        vault=cast("VaultStore", _RepeatedReads(context.vault, outage)),
-        provider=cast("Provider", _RepeatedReads(context.provider, outage)),
+        vault=cast("VaultStore", _RetriedReads(context.vault, outage)),
+        provider=cast("Provider", _RetriedReads(context.provider, outage)),
         related=lambda spec: outage.ask(lambda: context.related(spec)),
     )
 
 
-def context_with_repeated_reads(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
+def context_with_retried_reads(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
     """The context of a command with reads that are repeated for at most ``publish_timeout``; for
     what it reads outside of its passes."""
-    return _with_repeated_reads(context, OutageLimit(context.clock, sleep, spec.publish_timeout))
+    return _with_retried_reads(context, OutageLimit(context.clock, sleep, spec.publish_timeout))
 
 
-def runtime_with_repeated_reads(
-    runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool
-) -> Runtime:
+def runtime_with_retried_reads(runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool) -> Runtime:
     """The runtime with reads that are repeated: for a command as long as the longest
     ``publish_timeout``, for a query 3 seconds."""
     limit = QUERY_LIMIT
     if changes:
         limit = max((spec.publish_timeout for spec in runtime.specs.values()), default=COMMAND_LIMIT)
     outage = OutageLimit(runtime.clock, lambda until: sleep(runtime.clock, until), limit)
-    return cast("Runtime", _RepeatedReads(runtime, outage))
+    return cast("Runtime", _RetriedReads(runtime, outage))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Clocks, InFlightRotation
+from rotator.decision.observation import Clocks, Fence, InFlightRotation
 from rotator.decision.steps import Wait
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
@@ -69,11 +69,12 @@ class ReconcileContext:
 @dataclass
 class LocalState:
     """What a process carries from one pass of an application to the next: the rotation held in
-    memory, the highest version of the document seen, and which unmanaged keys were reported.
-    ``look_again`` asks a pass that waits for a new observation."""
+    memory, the highest version of the document seen, its last fence, and which unmanaged keys were
+    reported. ``look_again`` asks a pass that waits for a new observation."""
 
     in_flight: InFlightRotation | None = None
     floor: int = 0
+    fence: Fence | None = None
     reported: Problem | None = None
     """What this process has reported to stop the application and the ledger does not record."""
     unmanaged_keys: frozenset[str] = frozenset()

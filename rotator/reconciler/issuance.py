@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import InFlightRotation, Observation, Presence, RotationFailure
+from rotator.decision.observation import Fence, InFlightRotation, Observation, Presence, RotationFailure
 from rotator.decision.steps import CreateKey
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
@@ -202,5 +202,7 @@ class Issuer:
             {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
         )
         version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
+        compromised = observation.ledger.compromised_keys() if observation.ledger else frozenset()
+        self._pass.local_state.fence = Fence(version, compromised)
         self._pass.emit("document.fenced", access_key=document.published or "", version=version)
         raise ObservationStale

@@ -67,6 +67,7 @@ class Observer:
             foreign=foreign,
             in_flight=self._pass.in_flight,
             floor=self._pass.local_state.floor,
+            fence=self._pass.local_state.fence,
             owner_gone=bool(ledger and ledger.intent and self._pass.context.is_gone(ledger.intent.owner)),
             invalid_elsewhere=self._pass.context.casualties.others(spec.application, now),
             request=self._pass.request,

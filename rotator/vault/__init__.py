@@ -48,12 +48,13 @@ def build(settings: VaultSettings) -> KvStore:
     Raises ``ConfigurationError`` for a certificate file that cannot be used.
     """
     certificate = (settings.client_cert, settings.client_key) if settings.client_cert and settings.client_key else None
+    in_credentials = [path for path in certificate or () if path.parent == settings.credentials]
     http = HttpClient(
         timeout=settings.timeout,
         connections=settings.connections,
         ca_cert=settings.ca_cert,
         client_cert=certificate,
-        opener=lambda path: open_file(path, folder=path.parent if path in (certificate or ()) else None),
+        opener=lambda path: open_file(path, folder=settings.credentials if path in in_credentials else None),
         proxy=settings.proxy,
         observe=settings.observe,
     )

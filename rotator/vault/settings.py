@@ -79,8 +79,9 @@ class VaultSettings:
     ``secret/rotator``.
 
     ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert``
-    and ``client_key`` are PEM files. ``timeout`` bounds one call from start to end; ``connections``
-    are open at most. ``observe`` gets the outcome and the seconds of every call.
+    and ``client_key`` are PEM files; ``credentials`` is the directory of the service's credentials,
+    if one of them is there. ``timeout`` bounds one call from start to end; ``connections`` are open
+    at most. ``observe`` gets the outcome and the seconds of every call.
     """
 
     address: str
@@ -90,6 +91,7 @@ class VaultSettings:
     ca_cert: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None
+    credentials: Path | None = None
     timeout: timedelta = timedelta(seconds=15)
     proxy: str | None = None
     connections: int = 8

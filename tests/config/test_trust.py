@@ -126,6 +126,12 @@ def theirs(path: Path) -> None:
     (path.parent / "theirs").replace(path)
 
 
+def their_folder(path: Path) -> None:
+    """The directory is another user's, and so is what they put there."""
+    os.chown(path.parent, NOBODY, -1)
+    os.chown(path, NOBODY, -1)
+
+
 def pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
@@ -134,6 +140,7 @@ def pipe(path: Path) -> None:
 RENEWED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another user's file": (theirs, "belongs to nobody"),
     "a link to it": (link_to_theirs, "belongs to nobody"),
+    "another user's file in their own directory": (their_folder, "belongs to nobody"),
     "a file that its group may write": (lambda path: path.chmod(0o664), "can be written by other users"),
     "a pipe": (pipe, "is not a plain file"),
 }
@@ -175,6 +182,19 @@ def test_c16_what_replaces_a_file_of_tls_while_the_program_runs_is_refused_and_t
     assert problem in client.tls.problem
     assert "the files read before are in use" in client.tls.problem
     assert client.tls.generation == before
+    client.close()
+
+
+def test_a_certificate_that_systemd_gave_to_the_user_of_the_service_is_read_again_by_root(folder: Path) -> None:
+    certificate, key = Authority(folder).issue("rotator")
+    auth = TokenAuth(lambda: Secret("t"))
+    settings = VaultSettings("https://vault.test", auth, "secret/rotator", client_cert=certificate, client_key=key)
+    client = http_of(replace(settings, credentials=folder))
+    before = client.tls.generation
+    their_folder(certificate)
+    os.utime(certificate, (1, 1))
+    client.tls.refresh()
+    assert (client.tls.problem, client.tls.generation) == ("", before + 1)
     client.close()
 
 

@@ -13,6 +13,7 @@ from rotator.decision.classification import Disposition, classify, wanted_versio
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import (
     DestroyedVersions,
+    Fence,
     InFlightRotation,
     Observation,
     Preconditions,
@@ -449,7 +450,12 @@ def test_r9_a_compromised_key_that_is_not_published_is_condemned_with_the_versio
 
 
 def test_r9_a_compromised_key_that_nothing_names_is_condemned_without_a_version() -> None:
-    step = records(observe(ledger={"compromised": (mark(),), "retiring": (retiring(THIRD),)}))
+    step = records(
+        observe(
+            ledger={"compromised": (mark(),), "retiring": (retiring(THIRD),)},
+            fence=Fence(VERSION, frozenset({OTHER, THIRD})),
+        )
+    )
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
 
 
@@ -485,9 +491,11 @@ def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waitin
     both = {"compromised": (mark(), mark(THIRD))}
     untouchable = observe(ledger=both, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
     assert records(untouchable).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    foreign = observe(ledger=both, foreign=frozenset({OTHER}))
+    foreign = observe(ledger=both, foreign=frozenset({OTHER}), fence=Fence(VERSION, frozenset({OTHER, THIRD})))
     assert records(foreign).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    published = observe(ledger={"compromised": (mark(PUBLISHED), mark(THIRD))})
+    published = observe(
+        ledger={"compromised": (mark(PUBLISHED), mark(THIRD))}, fence=Fence(VERSION, frozenset({OTHER, THIRD}))
+    )
     assert records(published).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
 
 
@@ -573,6 +581,27 @@ def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None
     assert decided(replace(observation, in_flight=replace(rotation, publish_sent=True))) == FenceDocument()
     assert decided(replace(observation, in_flight=replace(rotation, key=marked(THIRD)))) == FenceDocument()
     assert decided(replace(observation, in_flight=replace(rotation, key=None))) == FenceDocument()
+
+
+def test_c17_a_marked_key_without_a_marker_that_may_be_made_for_the_present_version_is_fenced_off_once() -> None:
+    def marked_beside(**changes: Any) -> object:
+        ledger = {"compromised": (mark(),), **changes.pop("ledger", {})}
+        return decided(observe(**{"ledger": ledger, "keys": (key(), key(OTHER, created_at=WRITTEN)), **changes}))
+
+    oldest = WRITTEN - spec().stale_claim_timeout
+    assert marked_beside() == FenceDocument()
+    assert marked_beside(keys=(key(), key(OTHER, created_at=oldest))) == FenceDocument(), "clocks differ"
+    assert marked_beside(keys=(key(),)) == FenceDocument(), "the provider does not show it yet"
+    assert marked_beside(fence=Fence(VERSION - 1, frozenset({OTHER}))) == FenceDocument(), (
+        "the document has moved on since"
+    )
+    assert marked_beside(fence=Fence(VERSION, frozenset({THIRD}))) == FenceDocument(), "it was made after the fence"
+    for unpublishable in (
+        {"keys": (key(), key(OTHER, created_at=oldest - SECOND))},
+        {"fence": Fence(VERSION, frozenset({OTHER}))},
+        {"ledger": {"retiring": (retiring(),)}},
+    ):
+        assert isinstance(marked_beside(**unpublishable), WriteLedger), unpublishable
 
 
 def test_c17_a_compromised_first_key_is_fenced_off_where_there_is_no_document() -> None:
@@ -1374,7 +1403,7 @@ def test_an_emergency_that_goes_through_a_hold_claims() -> None:
 
 def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_named_and_nothing_else() -> None:
     two = {"compromised": (mark(THIRD), through()), **HELD}
-    step = records(observe(ledger=two))
+    step = records(observe(ledger=two, fence=Fence(VERSION, frozenset({OTHER, THIRD}))))
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
     condemned = {**two, "revoking": (revoking(THIRD), revoking(reason="compromised"))}
     assert decided(observe(ledger=condemned)) == DeleteKey(OTHER, "compromised")

@@ -436,7 +436,7 @@ def test_c5_a_related_ledger_that_cannot_be_read_stops_everything_and_is_named()
     assert isinstance(waiting, Wait)
     assert waiting.problem is not None
     assert waiting.problem.reason == "ledger_conflict"
-    assert "the ledger of old and older" in waiting.problem.message
+    assert "the ledger of old and the ledger of older" in waiting.problem.message
 
 
 def test_c5_a_conflict_of_ledgers_stops_everything_and_says_what_to_do() -> None:

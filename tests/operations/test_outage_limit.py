@@ -11,7 +11,7 @@ import pytest
 
 from rotator.domain.ports import Clock
 from rotator.errors import Indeterminate, PermissionDenied, ServiceError, Unavailable
-from rotator.operations.outage_limit import READS, OutageLimit, context_with_repeated_reads, runtime_with_repeated_reads
+from rotator.operations.outage_limit import READS, OutageLimit, context_with_retried_reads, runtime_with_retried_reads
 from rotator.operations.runtime import Runtime
 from rotator.reconciler.context import ReconcileContext
 from tests.cli.conftest import SimApp
@@ -115,7 +115,7 @@ def sleep(clock: Clock, until: datetime) -> None:
 @pytest.mark.parametrize("name", sorted(READS - {"removed_applications"}))
 def test_every_read_of_a_query_is_repeated_with_its_arguments(name: str) -> None:
     sim, service = Sim(), Service()
-    patient: Any = runtime_with_repeated_reads(runtime(sim, service), sleep, changes=False)
+    patient: Any = runtime_with_retried_reads(runtime(sim, service), sleep, changes=False)
     context: Any = patient.context(spec())
     for place in (patient.vault, patient.provider("acme"), patient.provider("acme").urgent(), context.vault):
         service.errors = [AWAY, LOST]
@@ -130,7 +130,7 @@ def test_every_read_of_a_query_is_repeated_with_its_arguments(name: str) -> None
 
 def test_a_write_is_sent_once() -> None:
     service = Service([AWAY])
-    patient: Any = runtime_with_repeated_reads(runtime(Sim(), service), sleep, changes=True)
+    patient: Any = runtime_with_retried_reads(runtime(Sim(), service), sleep, changes=True)
     with pytest.raises(Unavailable):
         patient.vault.write_ledger()
     assert service.asked == 1
@@ -139,7 +139,7 @@ def test_a_write_is_sent_once() -> None:
 @pytest.mark.parametrize(("changes", "seconds"), [(False, 3), (True, 20)])
 def test_a_query_waits_for_seconds_and_a_command_as_long_as_the_longest_policy(changes: bool, seconds: int) -> None:
     sim = Sim()
-    patient = runtime_with_repeated_reads(runtime(sim, Service([AWAY] * 1000)), sleep, changes=changes)
+    patient = runtime_with_retried_reads(runtime(sim, Service([AWAY] * 1000)), sleep, changes=changes)
     with pytest.raises(Unavailable):
         patient.vault.list_ledgers()
     assert sim.time.now - EPOCH == seconds * SECOND
@@ -150,7 +150,7 @@ def test_a_command_without_an_application_waits_for_two_minutes() -> None:
     sim.sealed = True
     app = cast("Runtime", SimApp(sim, {}, Recorder()))
     with pytest.raises(Unavailable):
-        runtime_with_repeated_reads(app, sleep, changes=True).vault.list_ledgers()
+        runtime_with_retried_reads(app, sleep, changes=True).vault.list_ledgers()
     assert sim.time.now - EPOCH == 120 * SECOND
 
 
@@ -159,5 +159,5 @@ def test_the_reads_of_a_context_are_repeated_as_long_as_its_policy_says() -> Non
     context = ReconcileContext(SimProvider(sim), SimVault(sim), ActorClock(sim.time), Recorder(), "desk")
     sim.sealed = True
     with pytest.raises(Unavailable):
-        context_with_repeated_reads(spec(publish_timeout=10 * SECOND), context, sleeps(sim)).vault.list_ledgers()
+        context_with_retried_reads(spec(publish_timeout=10 * SECOND), context, sleeps(sim)).vault.list_ledgers()
     assert sim.time.now - EPOCH == 10 * SECOND

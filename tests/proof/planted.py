@@ -652,9 +652,17 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a predecessor that is only announced here hides what is known of it there",
         "decision/ownership.py",
-        ("better.get(one.application, one)", "one"),
+        ("taken_over.get(one.application, one)", "one"),
         tests=(
             "tests/reconciler/test_ownership.py::test_c5_i1_a_predecessor_that_was_only_announced_is_known_better_by_the_ledger_that_took_it_over",
+        ),
+    ),
+    bug(
+        "a key without a marker cannot be one that another process is about to publish",
+        "decision/rules/containment.py",
+        ("    return _may_be_made_for_the_document(state, access_key)\n", "    return False\n"),
+        tests=(
+            "tests/reconciler/test_containment.py::test_c17_a_marked_key_whose_marker_a_person_edited_is_not_deleted_while_its_maker_publishes_it",
         ),
     ),
     bug(
@@ -930,14 +938,14 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a leaked key that consumers read in another field is revoked before there is another",
         "decision/state.py",
-        ("return access_key not in self.keys_in_other_fields or self._was_published(access_key)", "return True"),
+        ("return access_key not in self.keys_in_other_fields or self.was_published(access_key)", "return True"),
         tests=OTHER_FIELDS,
     ),
     bug(
         "whoever writes a key's name into another field keeps it from being contained",
         "decision/state.py",
         (
-            "return access_key not in self.keys_in_other_fields or self._was_published(access_key)",
+            "return access_key not in self.keys_in_other_fields or self.was_published(access_key)",
             "return access_key not in self.keys_in_other_fields",
         ),
         tests=OTHER_FIELDS,

@@ -182,7 +182,7 @@ def identity(value: object) -> Hashable:
     if isinstance(value, InFlightRotation):
         return (replace(value, secret=None), value.secret.reveal() if value.secret else None)
     if isinstance(value, LocalState):
-        return (identity(value.in_flight), value.floor, value.unmanaged_keys)
+        return (identity(value.in_flight), value.floor, value.fence, value.unmanaged_keys)
     if isinstance(value, Exception):
         return (type(value), str(value))
     if isinstance(value, list):

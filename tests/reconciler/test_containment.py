@@ -128,6 +128,33 @@ def test_c17_a_marked_first_key_is_not_published_after_it_was_deleted() -> None:
     assert works(sim)
 
 
+def test_c17_a_marked_key_whose_marker_a_person_edited_is_not_deleted_while_its_maker_publishes_it() -> None:
+    """Focused history 40001440: without its marker the key looked like one that no process can publish."""
+    sim = watched()
+    maker, revoker = Actor(sim, owner="daemon-A"), Actor(sim, owner="daemon-B")
+    making = reconcile(maker.spec, maker.context, maker.local_state)
+    next(making)  # the key is there, and its verification waits
+    (first,) = sim.live_keys()
+    true = sim.keys[first]
+    true.key = replace(true.key, description="by hand")
+    mark(revoker, first)
+
+    def publish_and_be_killed() -> None:
+        once(sim, "write_document", "after", kill)
+        with contextlib.suppress(Killed):
+            go_on(sim, making)
+        sim.hook = no_hook
+
+    once(sim, "delete_key", "before", publish_and_be_killed)
+    revoker.run()
+    assert not sim.live(first)
+    assert [version.data == {} for version in sim.kv[DOCUMENT]] == [True, False], "one fence is enough"
+    maker.restart()
+    maker.run_for(DAY)
+    assert works(sim)
+    assert sim.published_key() != first
+
+
 def test_c17_the_fence_of_a_first_key_leaves_an_empty_document_that_gets_a_first_key() -> None:
     sim = watched()
     maker, revoker = Actor(sim, owner="daemon-A"), Actor(sim, owner="daemon-B")

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import shlex
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rotator.sandbox.openbao import OpenBao, find_binary
+from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.process import wait_until
 from rotator.sandbox.scaleway import ScalewaySandbox
 from tests.service.conftest import ROOT, build
+from tests.service.first_hour import ENVIRONMENT, first_keys_are_there, lay_out, scripts_to_paste
 from tests.service.machine import Machine, machine, why_not
 
 TYPED = 4.0
@@ -95,22 +94,11 @@ def at_terminal(booted: Machine, command: str, answers: list[tuple[str, str]]) -
 
 def walk(booted: Machine, vault: OpenBao, scaleway: ScalewaySandbox, package: Path) -> Transcript:
     """The whole way, from the package to the first rotated key."""
-    assert vault.root_token
-    token = vault.root_token.reveal()
-    for name in ("billing", "shop"):
-        scaleway.create_application(name)
-    shutil.copy(package, booted.root / "srv" / package.name)
-    # What a person has at hand: the administrator's bao, and the management key for the prompt of systemd-ask-password.
-    shutil.copy(find_binary(), booted.root / "srv" / "bao")
-    booted.write("/root/.vault-token", token, 0o600)
-    booted.write("/usr/local/bin/bao", f'#!/bin/sh\nBAO_ADDR={vault.address} exec /srv/bao "$@"\n', 0o755)
-    booted.write("/usr/local/bin/systemd-ask-password", "#!/bin/sh\ncat /root/management-key\n", 0o755)
-    booted.write("/root/management-key", scaleway.management_secret, 0o600)
-    environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    lay_out(booted, vault, scaleway, package)
 
     def shell(script: str) -> Callable[[], str]:
         def work() -> str:
-            done = booted.run("bash", "-euo", "pipefail", stdin=script, env=environment)
+            done = booted.run("bash", "-euo", "pipefail", stdin=script, env=ENVIRONMENT)
             return f"{script.strip()}\n{done.stdout}{done.stderr}"
 
         return work
@@ -139,17 +127,11 @@ def walk(booted: Machine, vault: OpenBao, scaleway: ScalewaySandbox, package: Pa
     copied = {scaleway.organization_id, scaleway.management_access_key, scaleway.management_secret}
     person = sum(PASTE if text in copied else 2 + len(text) / TYPED for _, text in answers)
     printed = watch.step("rotator init", person, lambda: at_terminal(booted, "rotator init", answers))
-    blocks = re.split(r"^# \d+\. (.*)\n\n", printed, flags=re.MULTILINE)
-    for title, script in zip(blocks[1::2], blocks[2::2], strict=True):
-        if "provider" not in title:  # the management key is at hand
-            watch.step(f"pasted: {title}", PASTE, shell(script))
-
-    def published(name: str) -> bool:
-        path = f"secret/data/apps/{name}/scaleway"
-        return vault.call("GET", path, token=vault.root_token).status == 200
+    for title, script in scripts_to_paste(printed).items():
+        watch.step(f"pasted: {title}", PASTE, shell(script))
 
     def first_keys() -> str:
-        wait_until(lambda: published("billing") and published("shop"), "each application has its first key")
+        wait_until(lambda: first_keys_are_there(vault), "each application has its first key")
         return "billing and shop have their first keys"
 
     watch.step("wait for the first keys", 0, first_keys)

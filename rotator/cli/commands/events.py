@@ -14,7 +14,7 @@ import click
 from rotator.cli.following import follow
 from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, common, pass_session
-from rotator.cli.streams import output_is_useless
+from rotator.cli.streams import output_is_lost
 from rotator.util.terminal import visible_line
 
 LEVEL_STYLES: Mapping[str, Mapping[str, Any]] = {
@@ -54,7 +54,7 @@ def command(session: Session, following: bool, applications: Sequence[str], glob
                 else:
                     _print(event)
                 sys.stdout.flush()
-            if output_is_useless():
+            if output_is_lost():
                 return 0
     except KeyboardInterrupt:
         return 0

@@ -76,10 +76,23 @@ def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
         in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
     ):
         return False
-    return any(
-        key.access_key == access_key and state.disposition(key, marker) is Disposition.POSSIBLE
-        for key, marker in state.tagged_keys
-    )
+    for key, marker in state.tagged_keys:
+        if key.access_key == access_key:
+            return state.disposition(key, marker) is Disposition.POSSIBLE
+    return _may_be_made_for_the_document(state, access_key)
+
+
+def _may_be_made_for_the_document(state: ApplicationState, access_key: str) -> bool:
+    """Whether a key without a marker may have been created upon the present version of the
+    document: a person may have edited the description since, and a new key is not shown at once."""
+    document, fence = state.observation.document, state.observation.fence
+    fenced = fence is not None and fence.version == document.version and access_key in fence.compromised
+    if fenced or state.was_published(access_key):
+        return False
+    key = state.observation.key(access_key)
+    if key is None or document.created_time is None:
+        return True
+    return key.created_at + state.spec.stale_claim_timeout >= document.created_time
 
 
 def _version_of(state: ApplicationState, access_key: str) -> int:

@@ -32,10 +32,10 @@ def claim_ownership(state: ApplicationState) -> Step | None:
             None  # the name was given to another bearer, whose grace and ledgers are not this ledger's: that is blocked
         )
     if observation.unread_ledgers:
-        names = " and ".join(observation.unread_ledgers)
+        names = " and the ledger of ".join(observation.unread_ledgers)
         message = (
-            f"the ledger of {names}, which names the same bearer as {spec.application}, cannot be read: give the "
-            "Vault policy of rotator the right to read it, or roll it back to its last sound version"
+            f"{spec.application} takes over the ledger of {names}, which cannot be read: give the Vault policy of "
+            "rotator the right to read it, or roll it back to its last sound version"
         )
         return contain_compromised(state) or block(state, Reason.LEDGER_CONFLICT, message)
     try:

@@ -13,7 +13,7 @@ from rotator.operations.commands.contain import CompromiseRequest, contain, revo
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.ledgers import read_whole_ledger
-from rotator.operations.outage_limit import context_with_repeated_reads
+from rotator.operations.outage_limit import context_with_retried_reads
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, ReconcileContext
@@ -40,20 +40,20 @@ def revoke(
     """
     name = spec.application
     try:
-        repeating = context_with_repeated_reads(spec, context, sleep)
-        ledger = read_whole_ledger(spec, repeating)
-        document = repeating.vault.read_document(*spec.location)
+        retrying = context_with_retried_reads(spec, context, sleep)
+        ledger = read_whole_ledger(spec, retrying)
+        document = retrying.vault.read_document(*spec.location)
         if access_key == document.published or (ledger and ledger.current and ledger.current.access_key == access_key):
             raise Refused(
                 f"{access_key} is what the consumers of {name} read: replace it with: rotator rotate {name}"
                 f" (if it leaked: rotator rotate {name} --compromised --reason TEXT)"
             )
         known = ledger is not None and access_key in ledger.names()
-        key = _known_key(context, access_key) if known else repeating.provider.get_key(access_key)
+        key = _known_key(context, access_key) if known else retrying.provider.get_key(access_key)
         if key is not None and key.manages_account:
             raise Refused(management_key_message(access_key, spec.account))
         if not known:
-            require_unmanaged(spec, repeating, access_key, key)
+            require_unmanaged(spec, retrying, access_key, key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
             return unconfirmed(access_key, name, unmanaged=not known)
         marked = known and ledger is not None and access_key in ledger.compromised_keys()

@@ -14,7 +14,7 @@ from rotator.domain.ports import TapSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
-from rotator.operations.outage_limit import context_with_repeated_reads
+from rotator.operations.outage_limit import context_with_retried_reads
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -52,7 +52,7 @@ def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reaso
 def _rotate(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, recorder: RotationRecorder
 ) -> OperationResult:
-    vault = context_with_repeated_reads(spec, context, sleep).vault
+    vault = context_with_retried_reads(spec, context, sleep).vault
     replaces = vault.read_document(*spec.location).published
     request, local_state, deadline = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
     ledger, _ = vault.read_ledger(spec.application)

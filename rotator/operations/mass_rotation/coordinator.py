@@ -32,7 +32,7 @@ from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, A
 from rotator.operations.mass_rotation.estimate import max_parallel
 from rotator.operations.mass_rotation.quota_wait import next_room_at, wait_for_quota
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
-from rotator.operations.outage_limit import context_with_repeated_reads
+from rotator.operations.outage_limit import context_with_retried_reads
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.util.formatting import format_timestamp
@@ -316,7 +316,7 @@ def _rotate_candidate(
         )
     spec = one.spec
     try:
-        vault = context_with_repeated_reads(spec, context, sleep).vault
+        vault = context_with_retried_reads(spec, context, sleep).vault
         published = vault.read_document(*spec.location).published
     except RotatorError as error:
         return failed(one.name, error)
