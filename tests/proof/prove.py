@@ -34,11 +34,11 @@ MOST_STATES = 300_000
 """States after which the exploration of a scenario ends that is too large to be walked whole (docs/verification.md says which). ``--most``
 changes it."""
 
-HISTORIES, FOCUSED, FLEETS, CHUNK = 6_000, 2_000, 200, 500
+HISTORIES, FOCUSED, FLEETS, CHUNK = 20_000, 2_000, 200, 500
 """Histories of each kind; a fleet counts as ten, so a chunk has fewer of them."""
 
-CASES = 200_000
-"""Cases of the fuzz."""
+CASES, CASES_AT_ONCE = 1_000_000, 250_000
+"""Cases of the fuzz, and of each part of it."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def storm(minutes: int, seed: int, most: int) -> dict[str, object]:
     return _elsewhere("tests.proof.storm", "--minutes", str(minutes), "--seed", str(seed))
 
 
-def fuzz(cases: int, seed: int, most: int) -> dict[str, object]:
+def fuzz(chunk: int, seed: int, most: int) -> dict[str, object]:
     """Whatever comes from outside is hostile."""
-    return _elsewhere("tests.fuzz", "--cases", str(cases), "--seed", str(seed))
+    return _elsewhere("tests.fuzz", "--cases", str(CASES_AT_ONCE), "--seed", str(seed + chunk))
 
 
 def hang(seconds: int, seed: int, most: int) -> dict[str, object]:
@@ -174,11 +174,11 @@ TOGETHER: tuple[Part, ...] = (
     *(Part(f"focused histories: chunk {chunk}", "live_focused", chunk) for chunk in range(FOCUSED // CHUNK)),
     *(Part(f"histories of fleets: chunk {chunk}", "live_in_fleets", chunk) for chunk in range(FLEETS * 10 // CHUNK)),
     *(Part(f"planted: {planted.name}", "plant", number) for number, planted in enumerate(BUGS)),
+    *(Part(f"the fuzz: chunk {chunk}", "fuzz", chunk) for chunk in range(CASES // CASES_AT_ONCE)),
 )
 """Parts that run beside each other."""
 
 ALONE: tuple[Part, ...] = (
-    Part("the fuzz", "fuzz", CASES),
     Part("the fault matrix", "matrix", 0),
     Part("the storm", "storm", 5),
     Part("an account that hangs", "hang", 600),

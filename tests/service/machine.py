@@ -185,6 +185,11 @@ class Machine:
         """Whether the service has logged that event."""
         return bool(self.journal(f"ROTATOR_EVENT={event}", *matches))
 
+    def complaints(self) -> list[str]:
+        """What the service logged of its libraries, and of errors of the program."""
+        events = ("library.warned", "pass.crashed", "daemon.crashed")
+        return [str(entry.get("MESSAGE")) for event in events for entry in self.journal(f"ROTATOR_EVENT={event}")]
+
     def pid(self) -> int:
         """The main process of the service, as it is numbered here."""
         inside = self.show("MainPID")
@@ -225,3 +230,4 @@ def machine() -> Iterator[Machine]:
         pytest.skip(str(error))
     with found._stack:
         yield found
+        assert found.complaints() == []
