@@ -100,6 +100,7 @@ def _of(*kinds: type) -> Reader:
     return read
 
 
+@lru_cache(1024)  # applications share most of their durations
 def _duration(value: str) -> timedelta:
     match = re.fullmatch(_DURATION, value)
     if match is None:

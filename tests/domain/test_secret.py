@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from rotator.decision.observation import InFlightRotation
-from rotator.domain.secret import LONGEST_MASKED, MASK, Secret, redact
+from rotator.domain.secret import LONGEST_MASKED, MASK, Secret, json_may_contain_secret, redact
 from tests.vault.test_codec import full
 
 VALUE = "8e3a0b7c-1111-4222-8333-944445555666"
@@ -40,6 +40,37 @@ def test_redact_finds_every_living_secret_in_any_text() -> None:
     secret = Secret(VALUE)
     assert redact(f"before {VALUE} after") == f"before {MASK} after"
     assert secret.reveal() == VALUE
+
+
+@pytest.mark.parametrize("value", ["twelve-chars", VALUE, "a" * 40, "hvs." + VALUE * 3])
+def test_redact_finds_a_secret_at_every_place_of_a_text(value: str) -> None:
+    secret = Secret(value)
+    for before in range(30):
+        for after in range(8):
+            left, right = "." * before, "," * after
+            assert redact(left + value + right) == left + MASK + right
+    assert secret.reveal() == value
+
+
+@pytest.mark.parametrize(
+    "value", [VALUE, 'with-"quotes"-in', "back\\slash-within", "with-an-é-accent", "with\ttabulator"]
+)
+def test_a_json_text_with_a_secret_in_a_value_is_never_taken_for_one_without(value: str) -> None:
+    secret = Secret(value)
+    for before in range(12):
+        assert json_may_contain_secret(json.dumps({"a": "." * before + value}))
+    del secret
+    assert not json_may_contain_secret(json.dumps({"a": value}))
+
+
+def test_secrets_that_begin_alike_are_masked_until_each_is_forgotten() -> None:
+    one, other = Secret("hvs.begins-alike-one"), Secret("hvs.begins-alike-two")
+    assert redact(f"{one.reveal()} {other.reveal()}") == f"{MASK} {MASK}"
+    gone = one.reveal()
+    del one
+    assert redact(f"{gone} {other.reveal()}") == f"{gone} {MASK}"
+    del other
+    assert redact("hvs.begins-alike-two") == "hvs.begins-alike-two"
 
 
 def test_c14_a_word_that_is_too_short_for_a_secret_is_masked_nowhere() -> None:
