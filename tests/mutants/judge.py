@@ -27,11 +27,12 @@ from mutmut.state import state
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
 MIN_CPU_LIMIT = 10
-"""Seconds of CPU that a mutant may use, at least; beyond ``LIMIT_FACTOR`` times its tests it is taken for one that never ends."""
+"""Seconds of CPU that a test of a mutant may use, at least; beyond ``LIMIT_FACTOR`` times what it took without the mutant it is taken for one
+that never ends."""
 
 LIMIT_FACTOR = 15
 WALL_FACTOR = 20
-"""How much longer than its CPU limit a mutant may take by the clock on the wall, on a machine that is busy with other things."""
+"""How much longer than the CPU limits of its tests a mutant may take by the clock on the wall, on a machine that is busy with other things."""
 
 
 class Judge:
@@ -82,10 +83,7 @@ class Judge:
                 while len(running) >= self.jobs:
                     self._reap(running, note)
                 limit = MIN_CPU_LIMIT + LIMIT_FACTOR * sum(seconds for seconds, _ in tests)
-                running[_fork(session, name, [item for _, item in tests], int(limit))] = (
-                    name,
-                    time.monotonic() + WALL_FACTOR * limit,
-                )
+                running[_fork(session, name, tests)] = (name, time.monotonic() + WALL_FACTOR * limit)
             while running:
                 self._reap(running, note)
 
@@ -119,7 +117,7 @@ class Judge:
 _LIMITS = {signal.SIGXCPU, signal.SIGKILL}
 
 
-def _fork(session: pytest.Session, name: str, items: list[pytest.Item], limit: int) -> int:
+def _fork(session: pytest.Session, name: str, tests: list[tuple[float, pytest.Item]]) -> int:
     """Run the tests with the mutant in a process of its own, which ends with 1 as soon as one of them fails."""
     pid = os.fork()
     if pid:
@@ -129,10 +127,12 @@ def _fork(session: pytest.Session, name: str, items: list[pytest.Item], limit: i
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         set_mutant_under_test(name)
+        items = [item for _, item in tests]
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
+            limit = time.process_time() + MIN_CPU_LIMIT + LIMIT_FACTOR * tests[number][0]
+            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), resource.getrlimit(resource.RLIMIT_CPU)[1]))
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 break
