@@ -28,6 +28,9 @@ _copies: dict[str, int] = {}
 _by_start: dict[str, tuple[str, ...]] = {}
 """The same values by their first ``SHORTEST_MASKED`` characters, longest first."""
 
+FEW = 20
+"""So many values are searched for one after the other."""
+
 STRIDE = 6
 _FRAGMENT = SHORTEST_MASKED - STRIDE + 1
 
@@ -120,11 +123,11 @@ def json_may_contain_secret(text: str) -> bool:
 
 
 def _may_contain_one(text: str) -> bool:
-    """False only if the text contains no masked value. Looks at one place in ``STRIDE``, since
-    nearly all texts contain none."""
+    """False only if the text contains no masked value: nearly all texts contain none. Many values
+    are found by their fragments, at one place in ``STRIDE``."""
+    if len(_copies) <= FEW:
+        return any(value in text for value in tuple(_copies))
     fragments = _fragments
-    if not fragments:
-        return False
     for position in range(0, len(text) - _FRAGMENT + 1, STRIDE):
         if text[position : position + _FRAGMENT] in fragments:
             return True

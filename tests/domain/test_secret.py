@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from rotator.decision.observation import InFlightRotation
-from rotator.domain.secret import LONGEST_MASKED, MASK, Secret, json_may_contain_secret, redact
+from rotator.domain.secret import FEW, LONGEST_MASKED, MASK, Secret, json_may_contain_secret, redact
 from tests.vault.test_codec import full
 
 VALUE = "8e3a0b7c-1111-4222-8333-944445555666"
@@ -42,9 +42,10 @@ def test_redact_finds_every_living_secret_in_any_text() -> None:
     assert secret.reveal() == VALUE
 
 
+@pytest.mark.parametrize("others", [0, 2 * FEW])
 @pytest.mark.parametrize("value", ["twelve-chars", VALUE, "a" * 40, "hvs." + VALUE * 3])
-def test_redact_finds_a_secret_at_every_place_of_a_text(value: str) -> None:
-    secret = Secret(value)
+def test_redact_finds_a_secret_at_every_place_of_a_text(value: str, others: int) -> None:
+    secret, _held = Secret(value), [Secret(f"another secret, number {number:03}") for number in range(others)]
     for before in range(30):
         for after in range(8):
             left, right = "." * before, "," * after
@@ -63,7 +64,9 @@ def test_a_json_text_with_a_secret_in_a_value_is_never_taken_for_one_without(val
     assert not json_may_contain_secret(json.dumps({"a": value}))
 
 
-def test_secrets_that_begin_alike_are_masked_until_each_is_forgotten() -> None:
+@pytest.mark.parametrize("others", [0, 2 * FEW])
+def test_secrets_that_begin_alike_are_masked_until_each_is_forgotten(others: int) -> None:
+    _held = [Secret(f"another secret, number {number:03}") for number in range(others)]
     one, other = Secret("hvs.begins-alike-one"), Secret("hvs.begins-alike-two")
     assert redact(f"{one.reveal()} {other.reveal()}") == f"{MASK} {MASK}"
     gone = one.reveal()
