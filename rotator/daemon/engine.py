@@ -47,7 +47,7 @@ CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 
 class Engine:
     """Runs the passes of all applications, each when it is due. ``changed`` is called, from any
-    thread, when a job has ended."""
+    thread, when a service has answered and, in one round or when draining, when a pass has ended."""
 
     def __init__(
         self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
@@ -278,7 +278,8 @@ class Engine:
             with self.lock:
                 self._schedule_task(task, following)
         self._leases.close_unused()
-        self._changed()
+        if self.once or self._stopping:  # otherwise nobody waits for it
+            self._changed()
 
     def _next(self, task: ApplicationTask, following: datetime) -> None:
         if self._stopping and not task.holding:

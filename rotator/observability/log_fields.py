@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-import structlog
-
 from rotator.observability.serialization import to_json_value
+from rotator.util.absent import absent
 from rotator.util.terminal import visible_line
+
+with absent("rich"):  # structlog would load it for tracebacks, of which no log has one: a tenth of the start
+    import structlog
 
 Format = Literal["json", "console", "journal"]
 
