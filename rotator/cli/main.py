@@ -77,7 +77,7 @@ ORDERS = frozenset(
         "sandbox",
     }
 )
-"""The commands that change something: their exit code tells what became of the order and not of its
+"""The commands that change something: their exit code says what became of the order and not of its
 report."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
@@ -191,11 +191,11 @@ class Root(click.Group):
             click.echo(error.format_message(), err=True)
             sys.exit(2)
         except click.ClickException as error:
-            sys.exit(tell(_usage(error), as_json=session.json or "--json" in arguments))
+            sys.exit(report_failure(_usage(error), as_json=session.json or "--json" in arguments))
         except (click.Abort, KeyboardInterrupt):
-            sys.exit(tell(explain(Interrupted(INTERRUPTED)), as_json=session.json))
+            sys.exit(report_failure(explain(Interrupted(INTERRUPTED)), as_json=session.json))
         except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and never a traceback
-            sys.exit(tell(explain(error), as_json=session.json))
+            sys.exit(report_failure(explain(error), as_json=session.json))
         sys.exit(_answered(code if isinstance(code, int) else 0, session))
 
 
@@ -204,7 +204,9 @@ def _answered(code: int, session: Session) -> int:
     be written has failed."""
     if code or "output" not in LOST or not session.question:
         return code
-    return tell(FailureReport("output", ("the answer could not be written to standard output",), 1), as_json=False)
+    return report_failure(
+        FailureReport("output", ("the answer could not be written to standard output",), 1), as_json=False
+    )
 
 
 def _usage(error: click.ClickException) -> FailureReport:
@@ -222,7 +224,7 @@ def _begun(message: str) -> str:
     return message if message[1:2].isupper() else f"{message[:1].lower()}{message[1:]}"
 
 
-def tell(failure: FailureReport, *, as_json: bool) -> int:
+def report_failure(failure: FailureReport, *, as_json: bool) -> int:
     """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on
     standard output."""
     from rotator.cli.output.sentences import say  # noqa: PLC0415 - only mistakes pay for it

@@ -11,7 +11,7 @@ from rotator.reconciler.context import PassOutcome
 
 
 class DeadlineAlerts:
-    """Tells once, for each key, that its hard deadline (``max_age``, or its expiry less the grace)
+    """Reports once, for each key, that its hard deadline (``max_age``, or its expiry less the grace)
     is near or missed, when its application is on hold or has a problem. Where all is well a
     deadline is only a date, on which the key is replaced."""
 

@@ -47,7 +47,7 @@ CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 
 class Engine:
     """Runs the passes of all applications, each when it is due. ``changed`` is called, from any
-    thread, when a service has answered and, in one round or when draining, when a pass has ended."""
+    thread, after a probe of a service and, when it is the end that is waited for, after a pass."""
 
     def __init__(
         self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None

@@ -1,6 +1,6 @@
 """Rule 7: what became of a key with a marker of this installation that the ledger does not name.
 
-The version after its base tells, so that nothing hangs on the ledger being complete or recent::
+The version after its base decides, so that nothing hangs on the ledger being complete or recent::
 
     document version  <  base     RESTORED    the document was restored or recreated: touch nothing
     document version  =  base     POSSIBLE    another process may still publish it: leave it

@@ -41,8 +41,8 @@ class InvalidKeyBreaker:
 
 @dataclass
 class ReconcileContext:
-    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an
-    owner on this machine that its process has ended, and says nothing (False) of any other.
+    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` is true of an
+    owner on this machine whose process has ended, and false of any other.
     ``related`` gives the names of the ledgers without configuration that name the application's
     bearer."""
 

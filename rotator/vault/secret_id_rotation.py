@@ -42,7 +42,7 @@ class AppRoleApi(Protocol):
         """Destroy it."""
 
     def secret_id_end(self, role: str, secret: Secret) -> datetime | None:
-        """When Vault ends it by itself; None for never, and where that is not told."""
+        """When Vault ends it by itself; None for never, and where Vault does not say."""
 
     def try_secret_id(self, secret: Secret) -> Reply:
         """Log in with it, and give the token back."""
