@@ -104,8 +104,12 @@ class DaemonClient:
     ``remark`` receives sentences for the user, such as that the daemon has another version.
     """
 
-    # ARG005: no people there
-    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005
+    def __init__(
+        self,
+        path: Path,
+        config: Path,
+        remark: Callable[[str], None] = lambda sentence: None,  # noqa: ARG005 - no people there
+    ) -> None:
         self._path = path
         self._config = config
         self._remark = remark

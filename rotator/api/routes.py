@@ -324,7 +324,7 @@ def _content(value: object) -> bytes:
 
 def _result_content(adapter: TypeAdapter[Any], result: object) -> bytes:
     """The result as JSON in ASCII, with secrets masked in its values. Nearly every result contains
-    none: it is searched as a whole, and its values are masked one by one only if there may be one."""
+    none: it is searched as a whole, and value by value only if there may be one."""
     with suppress(PydanticSerializationError):  # a text that UTF-8 cannot write
         content = adapter.dump_json(result)
         if content.isascii() and not json_may_contain_secret(content.decode("ascii")):

@@ -166,8 +166,9 @@ class Root(click.Group):
             formatter.write_paragraph()
             formatter.write_text(f"Documents and examples: {place}")
 
-    # type: it only ever ends the process
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+    def main(  # type: ignore[override]  # it only ever ends the process
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
         """Run one command and end the process. No exception passes this point."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):

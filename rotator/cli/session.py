@@ -78,9 +78,9 @@ class Session:
     def app(
         self, sink: EventSink | None = None, *, notify: bool = False, only: Collection[str] = ()
     ) -> Iterator[LocalRuntime]:
-        """The runtime, closed at the end. With ``notify``, people are notified of what happens, as by
-        the daemon. What is wrong with others than the applications in ``only`` stops nothing
-        and is a warning."""
+        """The runtime, closed at the end. With ``notify``, people are notified of what happens, as
+        by the daemon. What is wrong with others than the applications in ``only`` stops nothing and
+        is a warning."""
         from rotator.domain.ports import NullEventSink  # noqa: PLC0415 - for commands that act themselves
         from rotator.util.formatting import pluralize  # noqa: PLC0415 - same
 

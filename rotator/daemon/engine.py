@@ -242,9 +242,8 @@ class Engine:
         """Report an error of the program; returns when the next pass of the application begins."""
         kind, where = crash_site(error)
         task.crashes += 1
-        shortest, longest = CRASH_BACKOFF
         self.sink.emit("pass.crashed", application=task.name, account=task.spec.account, error=kind, where=where)
-        return _now() + backoff(task.crashes, task.name, base=shortest, cap=longest)
+        return _now() + backoff(task.crashes, task.name, base=CRASH_BACKOFF[0], cap=CRASH_BACKOFF[1])
 
     def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
@@ -278,7 +277,7 @@ class Engine:
             with self.lock:
                 self._schedule_task(task, following)
         self._leases.close_unused()
-        if self.once or self._stopping:  # otherwise nobody waits for it
+        if self.once or self._stopping:  # a thread waits for the end
             self._changed()
 
     def _next(self, task: ApplicationTask, following: datetime) -> None:

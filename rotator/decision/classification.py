@@ -6,7 +6,7 @@ The version after its base decides, so that nothing hangs on the ledger being co
     document version  =  base     POSSIBLE    another process may still publish it: leave it
     base+1 holds this key         PUBLISHED   it was published, it gets its grace
     base+1 holds another key,
-      same incarnation            ORPHANED    it never was published and never can be: revoke at once
+      same incarnation            ORPHANED    never published, and never can be: revoke at once
     anything else                 ASSUMED     unknown: treat as published, full grace
     made for a former path       ELSEWHERE   that document may still take it: leave it
 

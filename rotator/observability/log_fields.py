@@ -49,18 +49,15 @@ class _Sink:
     info = warning = error = critical = debug
 
 
-# ARG001: structlog's signature
-def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _plain(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {name: to_json_value(value) for name, value in fields.items()}
 
 
-# ARG001: structlog's signature
-def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _visible(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {name: visible_line(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-# ARG001: structlog's signature
-def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _ordered(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     first = ("timestamp", "level", "event", "application", "account")
     return {name: fields[name] for name in first if name in fields} | dict(fields)
 

@@ -18,7 +18,10 @@ from typing import Any
 
 Reader = Callable[[Any], Any]
 
-_DURATION = r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+_DURATION = (
+    r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
 
 
 def from_json(kind: Any, value: Any) -> Any:
