@@ -60,7 +60,7 @@ FAILED = Problem("verification_failed", "the key was never valid", NOW - MINUTE)
 BLOCKED = Problem("quota", "the bearer has too many keys", NOW - MINUTE)
 TRUTHS: dict[str, dict[str, Any]] = {
     "compromised": {"compromised": (mark(),)},
-    "held": {"hold": HOLD},
+    "held": {"hold": replace(HOLD, until=NOW + HOUR)},
     "rotating": {"intent": intent()},
     "failing": {"failures": 1},
     "blocked": {"problem": BLOCKED},
@@ -328,3 +328,8 @@ def test_the_entry_of_a_ledger_that_cannot_be_read_says_null_for_what_only_it_te
     assert (entry["phase"], entry["name"], view.known) == ("unreadable", "billing", False)
     read = status_of(spec(), ledger(problem=Problem("ledger_unreadable", "", NOW)), NOW)
     assert (read.phase, read.known, read.as_json()["retiring"]) == ("unreadable", True, [])
+
+
+def test_a_hold_that_has_ended_holds_nothing() -> None:
+    ended = replace(HOLD, until=NOW - MINUTE)
+    assert status_of(spec(), ledger(hold=ended), NOW).next == status_of(spec(), ledger(), NOW).next

@@ -207,3 +207,21 @@ def test_a_document_of_any_depth_is_looked_through_in_bounded_time() -> None:
     for _ in range(10_000):
         deep = [deep]
     assert keys_in_other_fields(foreign_fields(x=deep), (key(OTHER),), ()) == {}
+
+
+@pytest.mark.parametrize(("depth", "found"), [(0, True), (8, True), (9, False)])
+def test_lists_within_lists_are_searched_to_a_depth_of_eight(depth: int, found: bool) -> None:
+    value: Any = OTHER
+    for _ in range(depth):
+        value = [value]
+    assert keys_in_other_fields(foreign_fields(notes=value), [key(OTHER)], ["access_key"]) == (
+        {OTHER: "notes"} if found else {}
+    )
+
+
+def test_of_several_keys_in_other_fields_one_that_is_not_published_is_named() -> None:
+    other = "SCWZ"  # the last by name
+    seen = document(fields={"access_key": PUBLISHED, "COPY": PUBLISHED, "SPARE": other})
+    problem = records(observe(document=seen, keys=(key(), key(other)))).ledger.problem
+    assert problem is not None
+    assert f"holds key {other} in the field SPARE" in problem.message
