@@ -45,7 +45,8 @@ _ended: deque[str] = deque()
 """Values of copies that were freed. Any allocation can free one, also in a thread that holds the
 lock, so they are counted later."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Taken again by a thread that holds it: an allocation under it may free an object of any kind."""
 
 
 class Secret:

@@ -13,7 +13,7 @@ from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.reasons import Reason
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, Indeterminate, NotFound, ServiceError, Unavailable
+from rotator.errors import Conflict, Indeterminate, NotFound, PermissionDenied, Rejected, ServiceError, Unavailable
 from rotator.reconciler.pass_state import ObservationStale, PassState, Waits, require
 from rotator.reconciler.rendering import document_fields
 
@@ -201,8 +201,15 @@ class Issuer:
         fields = (
             {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
         )
-        version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
         compromised = observation.ledger.compromised_keys() if observation.ledger else frozenset()
-        self._pass.local_state.fence = Fence(version, compromised)
+        # Kept before the write: if its answer is lost and the version is there, it need not be
+        # known who wrote it.
+        self._pass.local_state.fence = Fence(document.version + 1, compromised)
+        try:
+            version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
+        except (PermissionDenied, Rejected) as error:
+            self._pass.refused_fence = error
+            self._pass.observation = replace(observation, fence_refused=True)
+            return
         self._pass.emit("document.fenced", access_key=document.published or "", version=version)
         raise ObservationStale

@@ -63,7 +63,8 @@ def _dataclass_reader(kind: Any) -> Reader:
 
     def read(value: Mapping[str, Any]) -> Any:
         if not readers:  # built at the first value, since a type may name itself
-            readers.extend([(name, _reader(hint)) for name, hint in fields])
+            readers[:] = [(name, _reader(hint)) for name, hint in fields]
+        value = _of(dict)(value)
         values = {name: reader(value[name]) for name, reader in readers if name in value}
         if not plain or len(values) < len(readers):
             return kind(**values)

@@ -15,6 +15,7 @@ from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import Problem
 from rotator.domain.reasons import Reason
 from tests.support.observations import (
+    BORN,
     DAY,
     NOW,
     OTHER,
@@ -148,7 +149,8 @@ def test_r9_a_compromised_key_that_consumers_may_read_in_another_field_is_not_re
 
 
 def test_r9_revoke_first_revokes_it_at_once() -> None:
-    seen = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),)})
+    older = (key(), key(OTHER, created_at=BORN - DAY))
+    seen = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),)}, keys=older)
     assert [entry.access_key for entry in records(seen).ledger.revoking] == [OTHER]
     revoked = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),), "revoking": (revoking(OTHER),)})
     assert isinstance(decided(revoked), DeleteKey)
