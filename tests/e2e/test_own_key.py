@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -73,6 +74,28 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
         rig.scaleway.delete_key(rig.scaleway.management_access_key)
         assert rig.command("plan").returncode == 0
         assert daemon.alive()
+
+
+def test_a_drill_of_the_management_key_replaces_it_for_the_daemon_and_without_one() -> None:
+    with Rig() as rig:
+        table = own_key(rig)
+        rig.configure(FAST.format(every="1h", grace="1h"), account=table, applications=[])
+        daemon = rig.daemon()
+        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", timeout=60)
+        rig.scaleway.delete_key(rig.scaleway.management_access_key)
+        for way in ((), ("--direct",)):
+            before = rig.published(OWN)
+            done = json.loads(rig.command("drill", OWN, "--yes", "--json", *way).stdout)
+            assert done["result"]["outcome"] == "contained"
+            assert set(done["calls"]) == {"create_key", "write_document", "delete_key"}
+            assert done["steps"][-1]["what"] == "contained"
+            assert not rig.scaleway.accepts(before)
+            assert rig.scaleway.accepts(rig.published(OWN))
+            assert rig.command("plan").returncode == 0
+        assert [incident["reason"] for incident in rig.ledger(OWN)["incidents"]] == ["drill", "drill"]
+        assert daemon.alive()
+        wait_until(lambda: rig.at_rest(OWN), f"{OWN} is at rest", timeout=60)
+        rig.check_rest(OWN)
 
 
 def _wait_for_end(machine: Daemon) -> None:
