@@ -8,6 +8,8 @@ import random
 import signal
 import time
 
+from rotator.domain.secret import Secret
+from rotator.operations.commands.login_drill import LOGIN_STEPS
 from rotator.sandbox.process import wait_until
 from rotator.vault.policy import policy_text, required_rights
 from rotator.vault.secret_ids import SecretIdFile
@@ -136,3 +138,34 @@ def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_tim
             _wait_for_end(machine)
             assert "a new secret id has logged in" in machine.log.read_text()
             assert SecretIdFile(rig.directory / machine.name / "secret-id").read().pending is None
+
+
+def test_a_drill_of_the_login_replaces_the_secret_id_of_a_daemon_that_goes_on() -> None:
+    with Rig() as rig:
+        rig.application("billing")
+        role = "auth/approle/role/rotator"
+        rig.vault.policy("rotator", policy_text(required_rights("secret/rotator", ["secret/apps/*"], role=role)))
+        rig.configure(FAST.format(every="1h", grace="1h"))
+        text = rig.configuration.read_text()
+        own = '"file:secret-id", own_secret_id = { role = "rotator", file = "login/secret-id" } }'
+        rig.configuration.write_text(text.replace('"file:secret-id" }', own))
+        (rig.directory / "login").mkdir(mode=0o700)
+        file = SecretIdFile(rig.directory / "login" / "secret-id")
+        daemon = rig.daemon()
+        wait_until(lambda: file.read().current is not None, "the daemon has a secret id of its own", timeout=60)
+        former = file.read().current
+        assert former is not None
+        done = json.loads(rig.command("drill", "--login", "--yes", "--json").stdout)
+        current = file.read().current
+        assert current is not None
+        rig.secrets += [former, current]
+        assert (done["rotated"], done["destroyed"], done["error"]) == (True, 1, None)
+        assert [step["what"] for step in done["steps"]] == [*LOGIN_STEPS.values()]
+        assert not rig.logs_in(former)
+        assert rig.logs_in(current)
+        assert rig.logs_in(Secret((rig.directory / "secret-id").read_text())), "another machine is locked out"
+        # No token that was given before is valid: the daemon needs a login, and rotates.
+        rig.vault.admin("POST", "sys/leases/revoke-prefix/auth/approle/login")
+        assert rig.command("rotate", "billing").returncode == 0
+        assert daemon.alive()
+        rig.check_no_secret(json.dumps(done))
