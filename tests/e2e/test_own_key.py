@@ -28,6 +28,11 @@ def own_key(rig: Rig) -> str:
     return f'[accounts.acme.own_key]\napplication_id = "{rig.bearers[OWN]}"\npath = "secret/apps/{OWN}"\n'
 
 
+def with_socket(rig: Rig) -> str:
+    """The table of the management key, and a socket that commands find the daemon at."""
+    return f'{own_key(rig)}[control]\ndirectory = "{rig.directory}"\n'
+
+
 def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_rotate() -> None:
     chance = random.Random(20261128)
     with Rig() as rig:
@@ -78,12 +83,47 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
         assert daemon.alive()
 
 
+def test_c20_a_new_management_key_that_may_not_list_keys_is_not_published_and_the_right_is_named() -> None:
+    with Rig() as rig:
+        table = with_socket(rig)
+        rig.configure(FAST.format(every="1h", grace="1h"), account=table, applications=[])
+        daemon = rig.daemon()
+        wait_until(lambda: rig.published(OWN) != "" and rig.at_rest(OWN), "the first key is published", timeout=60)
+        wait_until(lambda: daemon.said("control.listening", orders=True), "it listens")
+        rig.scaleway.delete_key(rig.scaleway.management_access_key)
+        used = rig.published(OWN)
+        # Until it is valid there is time to deny the new key, and no other, the list of keys.
+        rig.scaleway.configure(activation_delay=2)
+        command = Daemon(rig, "rotate", rig.configuration, arguments=("rotate", OWN)).start()
+
+        def made() -> set[str]:
+            return {key.access_key for key in rig.scaleway.keys(rig.bearers[OWN])} - {used}
+
+        wait_until(lambda: made() != set(), "a new key is made", timeout=30)
+        (restricted,) = made()
+        fault = rig.scaleway.faults.add(
+            "status", path="/iam/v1alpha1/api-keys", access_key=restricted, status=403, times=None
+        )
+        _wait_for_end(command)
+        assert rig.published(OWN) == used
+        assert (
+            f"the new key {restricted} authenticates and was not seen to manage the account" in command.log.read_text()
+        )
+        assert "may not read api_key" in command.log.read_text()
+        assert daemon.said("rotation.verification_failed", access_key=restricted)
+        wait_until(lambda: not rig.scaleway.accepts(restricted), "the restricted key is revoked", timeout=60)
+        rig.scaleway.faults.remove(fault.id)
+        assert rig.command("rotate", OWN).returncode == 0
+        assert rig.published(OWN) not in {used, restricted}
+
+
 def test_a_drill_of_the_management_key_replaces_it_for_the_daemon_and_without_one() -> None:
     with Rig() as rig:
-        table = own_key(rig)
+        table = with_socket(rig)
         rig.configure(FAST.format(every="1h", grace="1h"), account=table, applications=[])
         daemon = rig.daemon()
         wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", timeout=60)
+        wait_until(lambda: daemon.said("control.listening", orders=True), "it listens")
         rig.scaleway.delete_key(rig.scaleway.management_access_key)
         for way in ((), ("--direct",)):
             before = rig.published(OWN)
@@ -93,7 +133,8 @@ def test_a_drill_of_the_management_key_replaces_it_for_the_daemon_and_without_on
             assert done["steps"][-1]["what"] == "contained"
             assert not rig.scaleway.accepts(before)
             assert rig.scaleway.accepts(rig.published(OWN))
-            assert rig.command("plan").returncode == 0
+            assert rig.command("plan", *way).returncode == 0
+            assert daemon.said("compromise.marked", access_keys=[before]) == (way == ()), "the other process did it"
         assert [incident["reason"] for incident in rig.ledger(OWN)["incidents"]] == ["drill", "drill"]
         assert daemon.alive()
         wait_until(lambda: rig.at_rest(OWN), f"{OWN} is at rest", timeout=60)
