@@ -93,7 +93,8 @@ def _drill(session: Session, application: str) -> int:
 
 
 def _drill_login(session: Session) -> int:
-    from rotator.operations.commands.login_drill import drill_login  # noqa: PLC0415 - for commands that act themselves
+    # PLC0415: for commands that act themselves
+    from rotator.operations.commands.login_drill import drill_login  # noqa: PLC0415
 
     with login_rotation(session) as rotation:
         done = drill_login(rotation, session.now)
