@@ -68,7 +68,7 @@ class Issuer:
 
     def verify(self) -> Waits:
         """Probe the new key until it has authenticated several times in a row, or the timeout is
-        over."""
+        over. A key that manages its account must also have the rights for that."""
         in_flight = self._held()
         key, secret = self._unpublished(in_flight)
         verification = (
@@ -87,21 +87,35 @@ class Issuer:
                 "access_key": key.access_key,
                 "reason": in_flight.intent.reason,
             }
-            if in_a_row >= verification.successes:
+            lacking = self._missing_right(key, secret) if in_a_row >= verification.successes else ""
+            if in_a_row >= verification.successes and not lacking:
                 self._pass.in_flight = replace(
                     in_flight, verified=True, publish_by=now + self._pass.spec.publish_timeout
                 )
                 self._pass.emit("rotation.verified", successes=in_a_row, **about)
                 return
             if now + verification.interval > since + verification.timeout:
-                message = (
-                    f"the new key {key.access_key} did not authenticate within "
-                    f"{verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+                seconds = f"{verification.timeout.total_seconds():.0f} s"
+                fault = (
+                    f"authenticates and was not seen to manage the account within {seconds} ({lacking})"
+                    if lacking
+                    else f"did not authenticate within {seconds}"
                 )
+                message = f"the new key {key.access_key} {fault}: it is revoked, the old one stays"
                 self._pass.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))
                 self._pass.emit("rotation.verification_failed", **about)
                 return
             yield from self._pass.wait_until(now + verification.interval)
+
+    def _missing_right(self, key: Key, secret: Secret) -> str:
+        """Why the account cannot be managed with the new key; empty if it can, and for a key that
+        no account logs in with."""
+        if not self._pass.context.manages_account:
+            return ""
+        try:
+            return self._pass.provider.missing_right(key, secret)
+        except ServiceError as error:
+            return str(error)
 
     def publish(self, observation: Observation) -> Waits:
         """Write the new key into the document, based on the version that the claim names."""

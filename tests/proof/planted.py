@@ -990,7 +990,19 @@ BUGS: tuple[Bug, ...] = (
         ("(published != used or self._initial is None)", "True"),
         tests=OWN_KEY,
     ),
+    bug(
+        "a new management key is published that may not list keys",
+        "reconciler/issuance.py",
+        ("if in_a_row >= verification.successes and not lacking:", "if in_a_row >= verification.successes:"),
+        tests=OWN_KEY,
+    ),
     # --- the secret id that the daemon itself logs in with ---
+    bug(
+        "a drill destroys the secret id that other machines log in with",
+        "vault/secret_id_rotation.py",
+        ("0 if spare_configured else self", "self"),
+        tests=SECRET_ID,
+    ),
     bug(
         "a secret id is used before it has logged in",
         "vault/secret_id_rotation.py",
