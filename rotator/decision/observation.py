@@ -100,7 +100,7 @@ class RotationRequest:
 class Fence:
     """A version of the document that this process wrote as a fence, or may have written, and the
     keys that were compromised before: each existed then, so no process can publish it upon this
-    version or a later one, whoever wrote that."""
+    version or a later one, of any author."""
 
     version: int
     compromised: frozenset[str]

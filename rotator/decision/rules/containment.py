@@ -72,8 +72,8 @@ def acting_forbidden(state: ApplicationState) -> Step | None:
 
 
 def _is_possibly_pending(state: ApplicationState, access_key: str) -> bool:
-    """Whether a process may hold the secret of a marked key with a marker and publish it, deleted or
-    not, unless the document gets a new version."""
+    """Whether a process may hold the secret of a marked key with a marker and publish it, deleted
+    or not, unless the document gets a new version."""
     return _can_be_fenced(state, access_key) and any(
         key.access_key == access_key and state.disposition(key, marker) is Disposition.POSSIBLE
         for key, marker in state.tagged_keys
@@ -97,8 +97,8 @@ def _may_be_made_for_the_document(state: ApplicationState, access_key: str) -> b
 
 
 def _can_be_fenced(state: ApplicationState, access_key: str) -> bool:
-    """Whether a fence would keep this key from being published, and overwrites nothing that a person
-    has to look at: a document in doubt stays as it is."""
+    """Whether a fence would keep this key from being published, and overwrites nothing that a
+    person has to look at: a document in doubt stays as it is."""
     in_flight = state.observation.in_flight
     held = in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
     return state.observation.document.can_be_fenced and not state.document_in_doubt and not held
