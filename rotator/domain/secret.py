@@ -26,7 +26,8 @@ _copies: dict[str, int] = {}
 """The masked values in use, with the number of their copies."""
 
 _by_start: dict[str, tuple[str, ...]] = {}
-"""The same values by their first ``SHORTEST_MASKED`` characters, longest first."""
+"""The same values by their first ``SHORTEST_MASKED`` characters, each before those that it begins
+with."""
 
 FEW = 20
 """So many values are searched for one after the other."""
@@ -113,7 +114,7 @@ def redact(text: str) -> str:
             start = position = position + found
         else:
             position += 1
-    return "".join([*parts, text[start:]]) if parts else text
+    return "".join([*parts, text[start:]])
 
 
 def json_may_contain_secret(text: str) -> bool:
@@ -149,7 +150,7 @@ def _begin(value: str) -> bool:
             return False
         _copies[value] = 1
         start = value[:SHORTEST_MASKED]
-        _by_start[start] = tuple(sorted((*_by_start.get(start, ()), value), key=len, reverse=True))
+        _by_start[start] = tuple(sorted((*_by_start.get(start, ()), value), reverse=True))
         _fragments.update(_fragments_of(value))
         if not (value.isascii() and value.isprintable()) or '"' in value or "\\" in value:
             _escaped.add(value)

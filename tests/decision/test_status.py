@@ -41,6 +41,7 @@ def test_an_application_without_a_ledger_is_new_and_observed_now() -> None:
     status = status_of(spec(), None, NOW)
     assert (status.phase, status.next, status.problem) == ("new", NextAction(NOW, "observe", "no ledger yet"), None)
     assert (status.name, status.ledger, status.as_of, status.late) == ("billing", None, NOW, timedelta(0))
+    assert not status.hold_forgotten
 
 
 def test_an_application_without_a_ledger_has_the_phase_of_what_its_daemon_saw() -> None:
@@ -308,6 +309,11 @@ def test_the_entry_of_an_application_in_trouble_names_every_key_with_its_time() 
     assert entry["hold"] == {"reason": "audit", "by": "ops", "at": format_timestamp(NOW - HOUR), "until": None}
     assert entry["problem"] == {"reason": "quota", "message": BLOCKED.message, "since": format_timestamp(NOW - MINUTE)}
     assert entry["overdue_seconds"] == 0
+
+
+def test_the_entry_names_the_end_of_a_hold_that_has_one() -> None:
+    entry = status_of(spec(), ledger(hold=replace(HOLD, until=NOW + HOUR)), NOW).as_json()
+    assert entry["hold"]["until"] == format_timestamp(NOW + HOUR)
 
 
 def test_the_entry_counts_what_is_late_in_seconds_and_a_purpose_that_is_not_set_is_null() -> None:

@@ -544,8 +544,8 @@ BUGS: tuple[Bug, ...] = (
         "a late rotation takes its turn whether its window is open or not",
         "domain/due_time.py",
         (
-            "    elif spec.window is None:\n        at = _turn",
-            "    elif spec.window is None or now > found.at:\n        at = _turn",
+            "    if spec.window is None:\n        at = _turn",
+            "    if spec.window is None or now > found.at:\n        at = _turn",
         ),
         tests=("tests/domain/test_schedule.py::test_a_rotation_that_missed_its_window_waits_for_the_next",),
     ),
