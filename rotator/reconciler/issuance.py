@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import Fence, InFlightRotation, Observation, Presence, RotationFailure
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import CreateKey
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
@@ -215,7 +216,7 @@ class Issuer:
         fields = (
             {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
         )
-        compromised = observation.ledger.compromised_keys() if observation.ledger else frozenset()
+        compromised = ApplicationState(self._pass.configured, observation).ledger.compromised_keys()
         # Kept before the write: if its answer is lost and the version is there, it need not be
         # known who wrote it.
         self._pass.local_state.fence = Fence(document.version + 1, compromised)

@@ -10,16 +10,17 @@ import pytest
 
 from rotator.decision.observation import Observation, RotationRequest
 from rotator.domain.document import CredentialDocument
-from rotator.domain.ledger import CurrentKey, Ledger, Predecessor
+from rotator.domain.ledger import CurrentKey, HistoryEntry, Ledger, Predecessor
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import PermissionDenied
+from rotator.errors import PermissionDenied, Unavailable
 from rotator.reconciler.observer import containment_place
-from rotator.reconciler.rendering import document_fields
+from rotator.reconciler.rendering import document_fields, notes
 from rotator.reconciler.runner import observe
+from rotator.util.formatting import format_timestamp
 from tests.support.observations import CURRENT, NOW, PUBLISHED, document, key, ledger
 from tests.support.observations import mark as marked
-from tests.support.scenarios import HOUR, MINUTE, SECOND, adopted, change, marked_key, once, rotate
-from tests.support.simulated import BEARER, Actor, SimVault, spec
+from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, change, failing, marked_key, once, rotate
+from tests.support.simulated import BEARER, EPOCH, Actor, Sim, SimVault, spec
 
 SPEC = spec()
 ELSEWHERE: dict[str, Any] = {"path": "secret/former", "compromised": (marked(PUBLISHED),), "grace": 3 * HOUR}
@@ -190,3 +191,68 @@ def test_a_new_key_brings_its_own_default_project_and_an_unknown_one_is_empty() 
         return document_fields(wanted, document(), made, document().secret, "r")["project"]  # type: ignore[arg-type]  # it has one
 
     assert (project("the-project"), project(None)) == ("the-project", "")
+
+
+def test_a_new_key_that_expires_brings_its_date() -> None:
+    wanted: ApplicationSpec = replace(SPEC, fields={**SPEC.fields, "until": "{expires_at}"})
+
+    def until(expires_at: datetime | None) -> object:
+        made = replace(key(), expires_at=expires_at)
+        return document_fields(wanted, document(), made, document().secret, "r")["until"]  # type: ignore[arg-type]  # it has one
+
+    assert (until(NOW), until(None)) == (format_timestamp(NOW), "")
+
+
+def test_the_note_for_people_names_the_rotation_that_published_the_current_key() -> None:
+    past = (
+        HistoryEntry(NOW, "rotated", PUBLISHED, 3, "the-rotation", "scheduled"),
+        HistoryEntry(NOW, "revoked", "SCWOTHER", 2, "another", "replaced"),
+    )
+    assert notes(ledger(history=past))["rotator_rotation_id"] == "the-rotation"
+    assert notes(ledger())["rotator_rotation_id"] == "none"
+
+
+# --- a pass that ends early ---
+
+VAULT_AWAY = Unavailable("Vault is away", service="vault", kind="sealed")
+
+
+def test_a_pass_that_ends_because_vault_is_away_leaves_its_note_for_later() -> None:
+    sim, daemon, _ = adopted()
+    made = sim.make_key(created=EPOCH - 31 * DAY)[0].access_key
+    sim.publish_by_hand(made)
+    failing(sim, "write_ledger", VAULT_AWAY, after=1)  # that of the claim, after the ledger has followed the document
+    assert daemon.run().error is VAULT_AWAY
+    assert "annotate" not in sim.calls
+
+
+def test_a_pass_that_was_cut_short_knows_what_is_next_from_the_ledger_and_nothing_without_one() -> None:
+    sim, daemon, _ = adopted()
+    sim.time.advance(31 * DAY)
+    failing(sim, "write_ledger", VAULT_AWAY)
+    cut = daemon.run()
+    assert cut.error is VAULT_AWAY
+    assert cut.wait.next is not None
+    assert cut.wait.next.action == "rotate"
+    fresh = Sim()
+    failing(fresh, "write_ledger", VAULT_AWAY)
+    assert Actor(fresh, spec()).run().wait.next is None
+
+
+def test_a_verification_that_observations_interrupt_ends_at_its_timeout_all_the_same() -> None:
+    sim, daemon, _ = adopted()
+    began, timeout = sim.time.now, daemon.spec.verification.timeout
+
+    def look_again(effect: str, phase: str) -> None:
+        if (effect, phase) == ("create_key", "after"):
+            made = max(sim.keys)
+            sim.keys[made].alive_from = began + 10 * timeout
+        if (effect, phase) == ("authenticate", "after"):
+            daemon.local_state.look_again = True
+
+    sim.hook = look_again
+    daemon.run(RotationRequest("asked", sim.published_key()))
+    daemon.run_for(2 * timeout)
+    failed = [fields for name, fields in daemon.sink.events if name == "rotation.verification_failed"]
+    assert len(failed) == 1
+    assert sim.calls.count("authenticate") <= timeout / daemon.spec.verification.interval + 10
