@@ -68,14 +68,33 @@ def directory(config: Path) -> Path | None:
     table: Any = {}
     # TOMLDecodeError is a ValueError. The reader of the whole file reports its problems.
     with suppress(OSError, ValueError, RecursionError):
-        content = read_file(config, MAX_CONFIGURATION).decode()
-        import tomllib  # noqa: PLC0415 - most users may not read the file
-
-        table = tomllib.loads(content).get("control", {})
+        table = _control_table(read_file(config, MAX_CONFIGURATION).decode())
     if not isinstance(table, dict) or table.get("enabled") is False:
         return None
     named = table.get("directory")
     return Path(named) if isinstance(named, str) else RUNTIME_DIRECTORY
+
+
+def _control_table(content: str) -> Any:
+    """The table ``[control]`` of a configuration; empty without one. Raises ``ValueError``.
+
+    Reading all of 10,000 applications takes longer than the answer of the daemon, so the table is
+    read alone where it stands under a header of its own. A line of only ``[control]`` is that
+    header: it can be nothing else outside of a text of several lines. What is wrong elsewhere does
+    not hide the daemon then.
+    """
+    if "control" not in content and "\\" not in content:
+        return {}
+    import tomllib  # noqa: PLC0415 - most users may not read the file
+
+    if '"""' not in content and "'''" not in content and (header := _HEADER.search(content)):
+        following = content.find("\n[", header.end())
+        with suppress(tomllib.TOMLDecodeError):  # its end is not where it seemed to be
+            return tomllib.loads(content[header.start() : following if following >= 0 else None])["control"]
+    return tomllib.loads(content).get("control", {})
+
+
+_HEADER = re.compile(r"^\[control\][ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 class DaemonClient:
@@ -85,8 +104,12 @@ class DaemonClient:
     ``remark`` receives sentences for the user, such as that the daemon has another version.
     """
 
-    # ARG005: no people there
-    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005
+    def __init__(
+        self,
+        path: Path,
+        config: Path,
+        remark: Callable[[str], None] = lambda sentence: None,  # noqa: ARG005 - no people there
+    ) -> None:
         self._path = path
         self._config = config
         self._remark = remark

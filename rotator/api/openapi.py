@@ -37,7 +37,8 @@ _CONFIG = {
     "name": "Rotator-Config",
     "in": "header",
     "required": False,
-    "description": "The configuration that the caller means, percent-encoded; another one than the daemon's is refused with 421.",
+    "description": "The configuration that the caller means, percent-encoded; another one than the daemon's is refused "
+    "with 421.",
     "schema": {"type": "string", "pattern": "^/[!-~]*$"},
 }
 

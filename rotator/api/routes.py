@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -34,6 +35,7 @@ from rotator.api.openapi import openapi_document
 from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of
 from rotator.api.socket_names import LINES
 from rotator.domain.ports import TapSink
+from rotator.domain.secret import json_may_contain_secret
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
@@ -134,7 +136,7 @@ class ControlApi:
             connection.allow(None)
             if operation.immediate:
                 result = operation.run(self._context(self._daemon_handle.runtime), arguments)
-                return _json(_content(adapter.dump_python(result, mode="json")))
+                return _json(_result_content(adapter, result))
             feed = EventStream()
             follow = LINES in request.headers.get("accept", "")
             future = self._start(
@@ -217,7 +219,7 @@ class ControlApi:
                     "control.command", operation=operation.name, by=by, about=subjects_of(arguments), reason=reason
                 )
             result = operation.execute(context, arguments)
-        return result if isinstance(result, Future) else _content(adapter.dump_python(result, mode="json"))
+        return result if isinstance(result, Future) else _result_content(adapter, result)
 
     def _context(self, runtime: RuntimeWithSource, by: str = "", feed: EventStream | None = None) -> OperationContext:
         sink = self._daemon_handle.sink
@@ -300,7 +302,7 @@ async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
             "restart it"
         )
         raise OperationError("hung", message, 3) from None
-    return _content(adapter.dump_python(value, mode="json"))
+    return _result_content(adapter, value)
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -318,6 +320,16 @@ def _line(line: Line) -> bytes:
 def _content(value: object) -> bytes:
     """The value as JSON, with secrets masked in its values."""
     return json.dumps(to_json_value(value)).encode()
+
+
+def _result_content(adapter: TypeAdapter[Any], result: object) -> bytes:
+    """The result as JSON in ASCII, with secrets masked in its values. Nearly every result contains
+    none: it is searched as a whole, and value by value only if there may be one."""
+    with suppress(PydanticSerializationError):  # a text that UTF-8 cannot write
+        content = adapter.dump_json(result)
+        if content.isascii() and not json_may_contain_secret(content.decode("ascii")):
+            return content
+    return _content(adapter.dump_python(result, mode="json"))
 
 
 def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -187,6 +187,7 @@ class AppRuntime:
             casualties=self._casualties[spec.account],
             is_gone=owner.is_gone,
             related=self._ledgers.related,
+            manages_account=self.configuration.accounts[spec.account].own_key == spec.application,
         )
 
     def maintain(self) -> None:

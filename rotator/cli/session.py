@@ -76,16 +76,16 @@ class Session:
 
     @contextmanager
     def app(
-        self, sink: EventSink | None = None, *, tell: bool = False, only: Collection[str] = ()
+        self, sink: EventSink | None = None, *, notify: bool = False, only: Collection[str] = ()
     ) -> Iterator[LocalRuntime]:
-        """The runtime, closed at the end. With ``tell``, people hear of what happens, as they do
-        from the daemon. What is wrong with others than the applications in ``only`` stops nothing
-        and is a warning."""
+        """The runtime, closed at the end. With ``notify``, people are notified of what happens, as
+        by the daemon. What is wrong with others than the applications in ``only`` stops nothing and
+        is a warning."""
         from rotator.domain.ports import NullEventSink  # noqa: PLC0415 - for commands that act themselves
         from rotator.util.formatting import pluralize  # noqa: PLC0415 - same
 
         sink = sink or NullEventSink()
-        with _notifier(sink) if tell else nullcontext() as notifier:
+        with _notifier(sink) if notify else nullcontext() as notifier:
             app = self.opener(self.path, notifier or sink, only)
             for problem in app.set_aside[:MAX_WARNINGS]:
                 click.echo(f"rotator: warning: {problem}", err=True)
@@ -100,14 +100,14 @@ class Session:
             finally:
                 app.close()
 
-    def ask(self, name: str, sink: EventSink | None = None, *, tell: bool = False, **request: Any) -> Any:
+    def ask(self, name: str, sink: EventSink | None = None, *, notify: bool = False, **request: Any) -> Any:
         """The result of an operation: from the daemon where it answers, else from this process,
         which then needs the credentials.
 
         A daemon that is there and does not answer may have begun a command. An emergency continues
         without it: every write is a check-and-set, so both may act. Other commands are refused with
-        the way out. ``sink`` receives the events meanwhile; with ``tell``, people hear of them as
-        from the daemon.
+        the way out. ``sink`` receives the events meanwhile; with ``notify``, people are notified of
+        them as by the daemon.
         """
         from rotator.operations.signatures import SIGNATURES  # noqa: PLC0415 - not for --help
 
@@ -133,7 +133,7 @@ class Session:
             if unavailable.present and operation.changes:
                 click.echo(f"rotator: {unavailable.why}; this command goes on by itself", err=True)
         try:
-            with self.app(sink, tell=tell, only=_named(name, request)) as app:
+            with self.app(sink, notify=notify, only=_named(name, request)) as app:
                 return self._act(name, app, request)
         except ConfigurationError as error:
             if unavailable is not None and any(problem.private for problem in error.problems):

@@ -1,4 +1,4 @@
-"""How a person tells a time."""
+"""How a person states a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rotator.util.instants import clamp
 
 
 def parse_time_argument(text: str, now: datetime, *, ahead: bool = False) -> datetime:
-    """The time that a person told: with date and zone, or as a duration, which means so long ago
+    """The time that a person stated: with date and zone, or as a duration, which means so long ago
     (``ahead``: so long from now)."""
     try:
         duration = parse_duration(text, minimum=timedelta(0))

@@ -34,8 +34,8 @@ def _duration(value: object, minimum: timedelta) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # TRY004: pydantic reports ValueError, and lets TypeError through
-        raise ValueError('is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"')  # noqa: TRY004
+        message = 'is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"'
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
     return parse_duration(value if isinstance(value, str) else "", minimum=minimum)
 
 

@@ -11,8 +11,8 @@ from rotator.reconciler.context import PassOutcome
 
 
 class DeadlineAlerts:
-    """Tells once, for each key, that its hard deadline (``max_age``, or its expiry less the grace)
-    is near or missed, when its application is on hold or has a problem. Where all is well a
+    """Reports once, for each key, that its hard deadline (``max_age``, or its expiry less the
+    grace) is near or missed, when its application is on hold or has a problem. Where all is well a
     deadline is only a date, on which the key is replaced."""
 
     def __init__(self, sink: EventSink) -> None:

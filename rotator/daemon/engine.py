@@ -47,7 +47,7 @@ CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 
 class Engine:
     """Runs the passes of all applications, each when it is due. ``changed`` is called, from any
-    thread, when a job has ended."""
+    thread, after a probe of a service and, when it is the end that is waited for, after a pass."""
 
     def __init__(
         self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
@@ -242,9 +242,8 @@ class Engine:
         """Report an error of the program; returns when the next pass of the application begins."""
         kind, where = crash_site(error)
         task.crashes += 1
-        shortest, longest = CRASH_BACKOFF
         self.sink.emit("pass.crashed", application=task.name, account=task.spec.account, error=kind, where=where)
-        return _now() + backoff(task.crashes, task.name, base=shortest, cap=longest)
+        return _now() + backoff(task.crashes, task.name, base=CRASH_BACKOFF[0], cap=CRASH_BACKOFF[1])
 
     def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
@@ -278,7 +277,8 @@ class Engine:
             with self.lock:
                 self._schedule_task(task, following)
         self._leases.close_unused()
-        self._changed()
+        if self.once or self._stopping:  # a thread waits for the end
+            self._changed()
 
     def _next(self, task: ApplicationTask, following: datetime) -> None:
         if self._stopping and not task.holding:

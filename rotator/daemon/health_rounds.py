@@ -79,7 +79,7 @@ def _is_overdue(summary: PassSummary, now: datetime, tolerance: timedelta) -> bo
 
 
 class HealthCheck:
-    """Goes over all applications every so often, pings after a sound round, and tells when
+    """Goes over all applications every so often, pings after a sound round, and reports when
     soundness changes."""
 
     def __init__(self, engine: Engine, sink: EventSink, alarm: Notifier, *, idle: float = IDLE) -> None:
@@ -108,9 +108,9 @@ class HealthCheck:
             found = UnhealthyReason("idle")
         if found is None:
             self._alarm.ping()
-        self._tell(found)
+        self._report(found)
 
-    def _tell(self, found: UnhealthyReason | None) -> None:
+    def _report(self, found: UnhealthyReason | None) -> None:
         if found == self._told:
             return
         self._told = found

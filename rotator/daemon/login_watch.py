@@ -1,4 +1,4 @@
-"""Tells at once when the login to Vault fails while its token is still valid, and until when work
+"""Reports at once when the login to Vault fails while its token is still valid, and until when work
 goes on."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The main loop: it tells the supervisor how things are, and acts on signals between two waits."""
+"""The main loop: it reports the status to the supervisor, and acts on signals between two waits."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class MainLoop:
         while not self._looked() and not self.signals.stop and (left := give_up - time.monotonic()) > 0:
             self.signals.wait(left)
         down = sorted(service.name for service in self.engine.services.values() if service.state is not ServiceState.UP)
-        self._tell()
+        self._report_status()
         self.supervisor.ready()
         self.sink.emit("daemon.ready", applications=len(self.engine.runtime.specs), down=down)
 
@@ -130,7 +130,7 @@ class MainLoop:
             self.engine.clock_stepped(step)
         if self._report.due(now):
             with self._report.measured(now):
-                for task in (self.engine.reschedule_lost, self._tell, self._rounds.look):
+                for task in (self.engine.reschedule_lost, self._report_status, self._rounds.look):
                     self._survive(task)
         progress, beaten_at = self._beaten
         # Only real work counts: some pass, or the heartbeat that goes through the same scheduler
@@ -151,7 +151,7 @@ class MainLoop:
                 self._crashes.add(site)
                 self.sink.emit("daemon.crashed", error=site[0], where=site[1])
 
-    def _tell(self) -> None:
+    def _report_status(self) -> None:
         remark = "; ".join(filter(None, (self.remark, self._login.remark, self.listeners.remark)))
         seen = self.engine.snapshot()
         self.supervisor.status(status.status_line(seen.tasks, seen.services, datetime.now(UTC), remark=remark))
@@ -193,7 +193,7 @@ class MainLoop:
             result = self._apply_runtime(runtime)
             for request in requests:
                 request.set_result(result)
-        self._tell()
+        self._report_status()
         self.supervisor.ready()
 
     def _apply_runtime(self, runtime: DaemonRuntime) -> ReloadResult:

@@ -3,6 +3,7 @@ needs it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,9 +43,18 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
                 raise
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith('Execution of job "%s" skipped: maximum number of running instances')
+
+
+logging.getLogger("apscheduler.scheduler").addFilter(_is_news)
+"""A job that comes due while it runs is skipped, and is scheduled again at its end:
+no reason for a warning."""
+
+
 class Scheduler:
     """Jobs by name, each with the date at which it begins once. A job waits only for the workers of
-    its own pool."""
+    its own pool. A date that comes while the job runs, or waits for a worker, is skipped."""
 
     def __init__(self) -> None:
         self._scheduler = _Scheduler(

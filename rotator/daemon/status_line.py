@@ -31,8 +31,8 @@ def status_line(
         (sum(fact.next.action == "held" for _, fact in summary), "held"),
         (sum(fact.problem is not None for _, fact in summary), "with a problem"),
     ]
-    told = ", ".join(f"{count} {what}" for count, what in counts if count)
-    head = f"{len(tasks)} application{'' if len(tasks) == 1 else 's'}" + (f": {told}" if told else "")
+    counted = ", ".join(f"{count} {what}" for count, what in counts if count)
+    head = f"{len(tasks)} application{'' if len(tasks) == 1 else 's'}" + (f": {counted}" if counted else "")
     parts = [head, _next(summary, now), *(_away(service, now) for service in services), remark]
     return "; ".join(part for part in parts if part)
 

@@ -1,12 +1,12 @@
 """Rule 7: what became of a key with a marker of this installation that the ledger does not name.
 
-The version after its base tells, so that nothing hangs on the ledger being complete or recent::
+The version after its base decides, so that nothing hangs on the ledger being complete or recent::
 
     document version  <  base     RESTORED    the document was restored or recreated: touch nothing
     document version  =  base     POSSIBLE    another process may still publish it: leave it
     base+1 holds this key         PUBLISHED   it was published, it gets its grace
     base+1 holds another key,
-      same incarnation            ORPHANED    it never was published and never can be: revoke at once
+      same incarnation            ORPHANED    never published, and never can be: revoke at once
     anything else                 ASSUMED     unknown: treat as published, full grace
     made for a former path       ELSEWHERE   that document may still take it: leave it
 

@@ -50,7 +50,7 @@ from rotator.decision.rules.rotation import (
     rotate_when_due,
 )
 from rotator.decision.state import ApplicationState
-from rotator.decision.steps import Step, Wait
+from rotator.decision.steps import FenceDocument, Step, Wait
 from rotator.domain.spec import ApplicationSpec
 
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
@@ -79,8 +79,14 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
 def decide(spec: ApplicationSpec, observation: Observation) -> Step:
     """The next step for one application. The same observation always gives the same step."""
     state = ApplicationState(spec, observation)
-    step = next((step for rule in RULES if (step := rule(state)) is not None), None) or idle(state)
+    step = next((step for rule in RULES if (step := rule(state)) is not None and _can_be_taken(state, step)), None)
+    step = step or idle(state)
     return replace(step, next=next_action(state)) if isinstance(step, Wait) and step.next is None else step
+
+
+def _can_be_taken(state: ApplicationState, step: Step) -> bool:
+    """Whether the step was not refused before: what does not need the fence goes on without it."""
+    return not (isinstance(step, FenceDocument) and state.observation.fence_refused)
 
 
 __all__ = ["RULES", "decide", "next_action"]

@@ -98,8 +98,9 @@ class RotationRequest:
 
 @dataclass(frozen=True)
 class Fence:
-    """A version of the document that this process wrote as a fence, and the keys that were
-    compromised before: each existed then, so no process can publish it upon this version."""
+    """A version of the document that this process wrote as a fence, or may have written, and the
+    keys that were compromised before: each existed then, so no process can publish it upon this
+    version or a later one, of any author."""
 
     version: int
     compromised: frozenset[str]
@@ -144,7 +145,8 @@ class Observation:
     instead. ``revoked``: keys whose revocation is verified, and how. ``still_valid``: deleted keys
     that still authenticate. ``undeletable``: keys whose DELETE was rejected, with the reason; they
     do not block other keys. ``destroyed``: the stored secrets of revoked compromised keys.
-    ``fence``: the last fence that this process wrote.
+    ``fence``: the last fence that this process wrote; ``fence_refused``: a write of a fence was
+    refused since this observation, so nothing waits for one.
     ``versions``: earlier versions of the document that were read to classify a key. ``related``:
     ledgers of other names with the same bearer or document. ``unread_ledgers``: the names of such
     ledgers that cannot be read, which is not the same as absent. ``former_documents``: documents at
@@ -174,6 +176,7 @@ class Observation:
     undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
     fence: Fence | None = None
+    fence_refused: bool = False
     owner_gone: bool = False
     invalid_elsewhere: int = 0
     request: RotationRequest | None = None

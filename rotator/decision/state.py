@@ -336,4 +336,4 @@ class ApplicationState:
             cleared = Event("application.recovered", {"reason": self.ledger.problem.reason})
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))
         until = max(min(following.at, self.now + self.spec.resync_interval), self.now)
-        return Wait(until, following.action, following.reason, self.ledger.problem, following)
+        return Wait(until, following.action, following.reason, self.ledger.problem)

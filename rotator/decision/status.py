@@ -3,13 +3,13 @@ service."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Observation
 from rotator.decision.ownership import superseded_message
-from rotator.decision.rules.document import configuration_moved
+from rotator.decision.rules.document import configuration_mismatch, configuration_moved
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import Wait
 from rotator.domain.due_time import due
@@ -17,6 +17,9 @@ from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, phase_of
 from rotator.domain.spec import ApplicationSpec
 from rotator.domain.status import PHASES, ApplicationStatus, NextAction, is_overdue
+
+Obligation = tuple[datetime, datetime, str, str]
+"""When an action is due, when it is overdue, the action and its reason."""
 
 
 def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
@@ -40,10 +43,10 @@ def status_of(
         return ApplicationStatus(
             spec, ledger, now, "blocked", NextAction(now, "observe", "another application owns it"), problem=problem
         )
-    late, found = _late(spec, ledger, now), _problem(spec, ledger, now, observed)
-    return ApplicationStatus(
-        spec, ledger, now, _phase(ledger, now, found, is_overdue(spec, late)), _next(spec, ledger, now), late, found
-    )
+    obligations = _obligations(spec, ledger, now)
+    late, found = _late(obligations, now), _problem(spec, ledger, now, observed)
+    phase = _phase(ledger, now, found, is_overdue(spec, late))
+    return ApplicationStatus(spec, ledger, now, phase, _next(spec, ledger, now, obligations), late, found)
 
 
 def phase_and_lateness(
@@ -54,14 +57,12 @@ def phase_and_lateness(
     if ledger is None or spec.owner or ledger.successor:
         status = status_of(spec, ledger, now, observed)
         return status.phase, status.late
-    late = _late(spec, ledger, now)
+    late = _late(_obligations(spec, ledger, now), now)
     return _phase(ledger, now, _problem(spec, ledger, now, observed), is_overdue(spec, late)), late
 
 
-def _late(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> timedelta:
-    return max(
-        [now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0)
-    )
+def _late(obligations: Iterable[Obligation], now: datetime) -> timedelta:
+    return max((now - at for at, latest, _, _ in obligations if latest <= now), default=timedelta(0))
 
 
 def _problem(spec: ApplicationSpec, ledger: Ledger, now: datetime, observed: Problem | None) -> Problem | None:
@@ -70,6 +71,8 @@ def _problem(spec: ApplicationSpec, ledger: Ledger, now: datetime, observed: Pro
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
     """The problem that follows from configuration and ledger alone, as a pass reports it."""
+    if configuration_mismatch(spec, ledger) is None:
+        return None
     step = configuration_moved(ApplicationState(spec, Observation.of_ledger(ledger, now)))
     return step.problem if isinstance(step, Wait) else None
 
@@ -98,26 +101,26 @@ def _phase(ledger: Ledger, now: datetime, problem: Problem | None, overdue: bool
     return next(phase for phase in PHASES if truths.get(phase))
 
 
-def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
+def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime, obligations: Iterable[Obligation]) -> NextAction:
     """What a pass would wait for, from the ledger alone; for an overdue action, since when."""
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         NextAction(since, what, why)
-        for since, latest, what, why in _obligations(spec, ledger, now)
+        for since, latest, what, why in obligations
         if latest <= now and not (what == "rotate" and waiting)  # after a failure, the next attempt has its own time
     ]
     return min([next_action(ApplicationState(spec, Observation.of_ledger(ledger, now))), *overdue])
 
 
-def _obligations(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> list[tuple[datetime, datetime, str, str]]:
+def _obligations(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> list[Obligation]:
     """The obligations without those that a hold delays."""
     held = ledger.held(now) and not any(mark.override_hold for mark in ledger.compromised)
     return [] if held else _duties(spec, ledger)
 
 
-def _duties(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
-    """The obligations: when due, when overdue, action and reason. They follow from the spec, not
-    from what a pass plans: a retry, a restart or a missed turn does not make a key younger."""
+def _duties(spec: ApplicationSpec, ledger: Ledger) -> list[Obligation]:
+    """The obligations. They follow from the spec, not from what a pass plans: a retry, a restart or
+    a missed turn does not make a key younger."""
     if ledger.compromised:
         mark = ledger.compromised[0]
         return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]

@@ -20,14 +20,15 @@ def access_key_fault(text: str) -> str:
     """Why a text is not the access key that it resembles; empty for an access key, and for a text
     that does not resemble one."""
     key = text.strip()
-    if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"scw[a-z0-9\s]{12,21}", key, re.IGNORECASE)):
+    capitals = key.upper()
+    if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"SCW[A-Z0-9\s]{12,21}", capitals)):
         return ""
     difference = len(key) - KEY_LENGTH
     if key != text:
         return "begins or ends with a blank"
     if any(map(str.isspace, key)):
         return "has a blank in it"
-    if key != key.upper():
+    if key != capitals:
         return "has small letters"
     if difference:
         count, kind = abs(difference), "too many" if difference > 0 else "missing"

@@ -155,11 +155,12 @@ def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> 
         at = _turn(spec, found.deadline, now, found.spread, exact=True)
         if current.expires_at is not None:
             at = min(at, found.deadline + (current.expires_at - found.deadline) / 2)
-    elif spec.window is None:
+        return replace(found, at=at)
+    if spec.window is None:
         at = _turn(spec, found.at, now, found.spread, exact=True)
     else:
         at = _turn_in_window(spec, spec.window, found, now)
-    return replace(found, at=min(at, found.deadline) if found.deadline and now < found.deadline else at)
+    return replace(found, at=min(at, found.deadline or at))
 
 
 def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelta, *, exact: bool) -> datetime:
@@ -181,7 +182,7 @@ def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelt
 def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due, now: datetime) -> datetime:
     """The first turn that is not past and lies in the window. A rotation that waited for the window
     counts from its opening."""
-    soonest = max(found.at, now.astimezone(UTC))
+    soonest = max(found.at, now)
     openings = (
         (max(opens, found.at), opens, closes) for opens, closes in _openings(window, soonest, zone(spec.timezone))
     )
@@ -199,7 +200,7 @@ def _spread(
     """The period over which late rotations are spread: at most a tenth of the time available."""
     shares = [interval] if interval is not None else []
     if deadline and current.expires_at is not None:
-        shares.append(max(current.expires_at - deadline, timedelta(0)))
+        shares.append(current.expires_at - deadline)
     return min([spec.startup_spread, *(share / SPREAD_SHARE for share in shares)])
 
 
@@ -225,11 +226,10 @@ def _deadline(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> 
     if spec.max_age is not None:
         limits.append((created + spec.max_age, f"max_age {format_duration(spec.max_age)}"))
     if current.expires_at is not None:
-        life = max(current.expires_at - created, timedelta(0))
+        expires = current.expires_at.astimezone(UTC)
+        life = max(expires - created, timedelta(0))
         # The old key has to outlive its grace. A key with a shorter life is replaced after half of
         # it: with the full grace subtracted, every new key would be due at once, without end.
         margin = max(min(spec.grace, life / 2), life / 10)
-        limits.append(
-            (current.expires_at.astimezone(UTC) - margin, f"the key expires at {current.expires_at:%Y-%m-%d %H:%M} UTC")
-        )
+        limits.append((expires - margin, f"the key expires at {expires:%Y-%m-%d %H:%M} UTC"))
     return min(limits, default=(None, ""))

@@ -19,9 +19,11 @@ FAILURES: Mapping[Reason, ReasonInfo] = {
     _R.VERIFICATION_FAILED: ReasonInfo(
         _S.ATTEMPT,
         1,
-        "The new key did not authenticate within the time of `verification`.",
+        "The new key did not authenticate within the time of `verification`, or a new management key may not read what "
+        "the one in use may; the message names the right.",
         _NEXT_ATTEMPT,
-        "look at the provider's status page; when it takes this long, raise verification.timeout",
+        "look at the provider's status page; when it takes this long, raise verification.timeout; when a right is "
+        "missing, give it to the application of the management key",
         _ROTATES,
     ),
     _R.CREATE_UNCONFIRMED: ReasonInfo(

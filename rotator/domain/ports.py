@@ -63,6 +63,11 @@ class Provider(Protocol):
         to read; ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer does not show it. Never
         raises because of an answer or the lack of one."""
 
+    def missing_right(self, key: Key, secret: Secret) -> str:
+        """What this new management key may not read of what the management key in use may read, as
+        a sentence that names the right; empty if nothing. Asked for an account's own key only, and
+        changes nothing. Raises ``Unavailable`` when the answers do not show it."""
+
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the provider knows the bearer. False only on a plain 404."""
 

@@ -6,7 +6,7 @@ import hmac
 import re
 import threading
 import weakref
-from collections import deque
+from collections import Counter, deque
 from typing import NoReturn
 
 MASK = "[secret]"
@@ -26,13 +26,28 @@ _copies: dict[str, int] = {}
 """The masked values in use, with the number of their copies."""
 
 _by_start: dict[str, tuple[str, ...]] = {}
-"""The same values by their first ``SHORTEST_MASKED`` characters, longest first."""
+"""The same values by their first ``SHORTEST_MASKED`` characters, each before those that it begins
+with."""
+
+FEW = 20
+"""So many values are searched for one after the other."""
+
+STRIDE = 6
+_FRAGMENT = SHORTEST_MASKED - STRIDE + 1
+
+_fragments: Counter[str] = Counter()
+"""How many of these values have this fragment at one of their first ``STRIDE`` places. Wherever a
+value stands in a text, one of its fragments begins at a multiple of ``STRIDE`` there."""
+
+_escaped: set[str] = set()
+"""Those of the values that JSON writes in another way."""
 
 _ended: deque[str] = deque()
 """Values of copies that were freed. Any allocation can free one, also in a thread that holds the
 lock, so they are counted later."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Taken again by a thread that holds it: an allocation under it may free an object of any kind."""
 
 
 class Secret:
@@ -88,7 +103,7 @@ def redact(text: str) -> str:
     the number of secrets, and masks are not searched again. For single values, before they are
     serialised."""
     _settle()
-    if not _by_start or len(text) < SHORTEST_MASKED:
+    if len(text) < SHORTEST_MASKED or not _may_contain_one(text):
         return text
     parts, start, position = [], 0, 0
     while position <= len(text) - SHORTEST_MASKED:
@@ -99,7 +114,30 @@ def redact(text: str) -> str:
             start = position = position + found
         else:
             position += 1
-    return "".join([*parts, text[start:]]) if parts else text
+    return "".join([*parts, text[start:]])
+
+
+def json_may_contain_secret(text: str) -> bool:
+    """False only if no text in this JSON contains a masked value. True also while a value is in use
+    that JSON writes with escapes."""
+    _settle()
+    return bool(_escaped) or _may_contain_one(text)
+
+
+def _may_contain_one(text: str) -> bool:
+    """False only if the text contains no masked value: nearly all texts contain none. Many values
+    are found by their fragments, at one place in ``STRIDE``."""
+    if len(_copies) <= FEW:
+        return any(value in text for value in tuple(_copies))
+    fragments = _fragments
+    for position in range(0, len(text) - _FRAGMENT + 1, STRIDE):
+        if text[position : position + _FRAGMENT] in fragments:
+            return True
+    return False
+
+
+def _fragments_of(value: str) -> list[str]:
+    return [value[place : place + _FRAGMENT] for place in range(STRIDE)]
 
 
 def _begin(value: str) -> bool:
@@ -112,7 +150,10 @@ def _begin(value: str) -> bool:
             return False
         _copies[value] = 1
         start = value[:SHORTEST_MASKED]
-        _by_start[start] = tuple(sorted((*_by_start.get(start, ()), value), key=len, reverse=True))
+        _by_start[start] = tuple(sorted((*_by_start.get(start, ()), value), reverse=True))
+        _fragments.update(_fragments_of(value))
+        if not (value.isascii() and value.isprintable()) or '"' in value or "\\" in value:
+            _escaped.add(value)
         return True
 
 
@@ -126,8 +167,13 @@ def _settle() -> None:
             _copies[value] -= 1
             if not _copies[value]:
                 del _copies[value]
+                _escaped.discard(value)
                 start = value[:SHORTEST_MASKED]
                 if rest := tuple(other for other in _by_start[start] if other != value):
                     _by_start[start] = rest
                 else:
                     del _by_start[start]
+                for fragment in _fragments_of(value):
+                    _fragments[fragment] -= 1
+                    if not _fragments[fragment]:
+                        del _fragments[fragment]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -46,6 +47,26 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class ResponseHeaders(Mapping[str, str]):
+    """The headers of an answer, by name in any case. A header that comes several times has its
+    values in their order, separated by commas."""
+
+    def __init__(self, pairs: Headers) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            key, text = name.decode("ascii").lower(), value.decode("latin-1")
+            self._values[key] = f"{self._values[key]}, {text}" if key in self._values else text
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 @dataclass(frozen=True)
 class HttpResponse:
     """A whole answer. ``repr`` shows neither headers nor body, since either may contain a
@@ -53,7 +74,6 @@ class HttpResponse:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    """Names are found in any case."""
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
@@ -174,7 +194,7 @@ class HttpClient:
         content: bytes | None,
         json: Any,
     ) -> tuple[Origin, Request]:
-        origin, target = _address(url)
+        origin, target = address_of(url)
         if params:
             target = target.partition(b"?")[0] + b"?" + str(httpx.QueryParams(params)).encode("ascii")
         named = dict(self._headers)
@@ -196,7 +216,7 @@ class HttpClient:
             connection = lane.connection(origin, self._connection)
             sent = time.monotonic()
             status, headers = connection.send(request, exchange)
-            named = httpx.Headers(headers)
+            named = ResponseHeaders(headers)
             self._service_clock.answered(named.get("date"), sent)
             answer = HttpResponse(status, named, self._body(connection, named, exchange))
             whole = True
@@ -209,7 +229,7 @@ class HttpClient:
     def _connection(self, origin: Origin) -> Connection:
         return Connection(origin, self.tls, self._proxy, self._keep_alive)
 
-    def _body(self, connection: Connection, headers: httpx.Headers, exchange: Exchange) -> bytes:
+    def _body(self, connection: Connection, headers: Mapping[str, str], exchange: Exchange) -> bytes:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise HttpFailure(
                 "the answer is compressed although that was not requested", kind="encoding", sent="unknown"
@@ -224,9 +244,20 @@ class HttpClient:
         return bytes(body)
 
 
+def address_of(url: str) -> tuple[Origin, bytes]:
+    """The service and the target of an address. The library takes an address apart, and so does
+    half of the work of a request; a path that needs no encoding is the target as it is."""
+    if plain := _PLAIN.fullmatch(url):
+        return _parsed_address(plain[1])[0], plain[2].encode("ascii")
+    return _parsed_address(url)
+
+
+_PLAIN = re.compile(r"(https?://[^/?#@\s]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)")
+"""An address whose path has neither dot segments nor characters that are written in another way."""
+
+
 @lru_cache(1024)
-def _address(url: str) -> tuple[Origin, bytes]:
-    """The service and the target of an address."""
+def _parsed_address(url: str) -> tuple[Origin, bytes]:
     parsed = httpx.URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise httpx.UnsupportedProtocol("neither http:// nor https://")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 SHORTEST_STEP = timedelta(seconds=1)
 """A smaller change of this machine's clock is no step: a Date is cut to whole seconds anyway."""
@@ -46,6 +47,10 @@ class ServiceClock:
         return difference - step if abs(step) >= SHORTEST_STEP else difference
 
 
+_parsed = lru_cache(16)(parsedate_to_datetime)
+"""All answers of one second have the same Date."""
+
+
 def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:
     """The smallest difference (the service's minus this machine's) that explains a Date header;
     None without a usable one.
@@ -54,7 +59,7 @@ def clock_difference(date: str | None, before: datetime, after: datetime) -> tim
     this machine's clock. So zero is reported if it is possible.
     """
     try:
-        theirs = parsedate_to_datetime(date) if date else None
+        theirs = _parsed(date) if date else None
         if theirs is None or theirs.tzinfo is None or theirs.year not in PLAUSIBLE_YEARS:
             return None
         lowest = theirs - max(before, after)

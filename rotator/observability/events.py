@@ -44,7 +44,7 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "rotation.verification_failed": EventKind(
         "error",
-        "The new key did not become valid in time; it is dropped and revoked.",
+        "The new key did not become valid in time, or lacks a right of the management key; it is dropped and revoked.",
         ("rotation_id", "access_key", "reason"),
     ),
     "rotation.published": EventKind(

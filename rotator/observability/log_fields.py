@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-import structlog
-
 from rotator.observability.serialization import to_json_value
+from rotator.util.absent import absent
 from rotator.util.terminal import visible_line
+
+with absent("rich"):  # structlog would load it for tracebacks, of which no log has one: a tenth of the start
+    import structlog
 
 Format = Literal["json", "console", "journal"]
 
@@ -47,18 +49,15 @@ class _Sink:
     info = warning = error = critical = debug
 
 
-# ARG001: structlog's signature
-def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _plain(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {name: to_json_value(value) for name, value in fields.items()}
 
 
-# ARG001: structlog's signature
-def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _visible(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {name: visible_line(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-# ARG001: structlog's signature
-def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
+def _ordered(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
     first = ("timestamp", "level", "event", "application", "account")
     return {name: fields[name] for name in first if name in fields} | dict(fields)
 

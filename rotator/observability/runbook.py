@@ -12,19 +12,22 @@ from rotator.domain.reasons import REASONS, Reason, ReasonInfo, Source, phase_of
 INTRODUCTION = """\
 # Runbook
 
-`rotator status` shows the problem of an application, `rotator status --check` names its reason, and `application.blocked` in the log has
-the same reason. This page has one section for each. It is generated from the code:
-`python -m rotator.observability.runbook > docs/runbook.md`.
+`rotator status` shows the problem of an application, `rotator status --check` names its reason, and
+`application.blocked` in the log has the same reason. This page has one section for each. It is
+generated from the code: `python -m rotator.observability.runbook > docs/runbook.md`.
 
-APPLICATION, ACCOUNT, PATH and BEARER stand for the names of the application concerned, which the message of the problem has.
+APPLICATION, ACCOUNT, PATH and BEARER stand for the names of the application concerned, which the
+message of the problem has.
 
-The exit code is that of `run --once` and of commands: 3 passes with a service, 4 means that going on would be unsafe, 1 that it failed.
+The exit code is that of `run --once` and of commands: 3 passes with a service, 4 means that going
+on would be unsafe, 1 that it failed.
 """
 
 SEEN = {
     Source.SHARED: "by every process; the ledger records it",
     Source.CONFIGURATION: "by every process that reads this configuration and the ledger; it is not recorded",
-    Source.OBSERVER: "by one process, which reports it; the ledger does not record it, and `status` learns it from the daemon",
+    Source.OBSERVER: "by one process, which reports it; the ledger does not record it, and `status` learns it from the "
+    "daemon",
     Source.ATTEMPT: "as the end of one rotation; the ledger counts the failure",
     Source.SERVICE: "by the call that failed; the ledger records it only where it ended a rotation",
 }

@@ -134,6 +134,7 @@ class ManagementKeyGuard:
         self._key = key
         self.create_key = provider.create_key
         self.authenticate = provider.authenticate
+        self.missing_right = provider.missing_right
         self.bearer_exists = provider.bearer_exists
         self.headroom = provider.headroom
         self.trail = provider.trail

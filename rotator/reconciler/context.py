@@ -41,10 +41,11 @@ class InvalidKeyBreaker:
 
 @dataclass
 class ReconcileContext:
-    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an
-    owner on this machine that its process has ended, and says nothing (False) of any other.
+    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` is true of an
+    owner on this machine whose process has ended, and false of any other.
     ``related`` gives the names of the ledgers without configuration that name the application's
-    bearer."""
+    bearer. ``manages_account``: the account logs in to its provider with the key of this
+    application, so a new one is verified by what it may read as well."""
 
     provider: Provider
     vault: VaultStore
@@ -55,6 +56,7 @@ class ReconcileContext:
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
     # ARG005: a default that knows no ledgers
     related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005
+    manages_account: bool = False
 
     def clocks(self) -> Clocks:
         """The time by the three clocks, now: one reading of each, taken again if this machine's

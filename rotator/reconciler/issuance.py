@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import Fence, InFlightRotation, Observation, Presence, RotationFailure
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import CreateKey
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.reasons import Reason
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, Indeterminate, NotFound, ServiceError, Unavailable
+from rotator.errors import Conflict, Indeterminate, NotFound, PermissionDenied, Rejected, ServiceError, Unavailable
 from rotator.reconciler.pass_state import ObservationStale, PassState, Waits, require
 from rotator.reconciler.rendering import document_fields
 
@@ -68,7 +69,7 @@ class Issuer:
 
     def verify(self) -> Waits:
         """Probe the new key until it has authenticated several times in a row, or the timeout is
-        over."""
+        over. A key that manages its account must also have the rights for that."""
         in_flight = self._held()
         key, secret = self._unpublished(in_flight)
         verification = (
@@ -87,21 +88,35 @@ class Issuer:
                 "access_key": key.access_key,
                 "reason": in_flight.intent.reason,
             }
-            if in_a_row >= verification.successes:
+            lacking = self._missing_right(key, secret) if in_a_row >= verification.successes else ""
+            if in_a_row >= verification.successes and not lacking:
                 self._pass.in_flight = replace(
                     in_flight, verified=True, publish_by=now + self._pass.spec.publish_timeout
                 )
                 self._pass.emit("rotation.verified", successes=in_a_row, **about)
                 return
             if now + verification.interval > since + verification.timeout:
-                message = (
-                    f"the new key {key.access_key} did not authenticate within "
-                    f"{verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+                seconds = f"{verification.timeout.total_seconds():.0f} s"
+                fault = (
+                    f"authenticates and was not seen to manage the account within {seconds} ({lacking})"
+                    if lacking
+                    else f"did not authenticate within {seconds}"
                 )
+                message = f"the new key {key.access_key} {fault}: it is revoked, the old one stays"
                 self._pass.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))
                 self._pass.emit("rotation.verification_failed", **about)
                 return
             yield from self._pass.wait_until(now + verification.interval)
+
+    def _missing_right(self, key: Key, secret: Secret) -> str:
+        """Why the account cannot be managed with the new key; empty if it can, and for a key that
+        no account logs in with."""
+        if not self._pass.context.manages_account:
+            return ""
+        try:
+            return self._pass.provider.missing_right(key, secret)
+        except ServiceError as error:
+            return str(error)
 
     def publish(self, observation: Observation) -> Waits:
         """Write the new key into the document, based on the version that the claim names."""
@@ -201,8 +216,15 @@ class Issuer:
         fields = (
             {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
         )
-        version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
-        compromised = observation.ledger.compromised_keys() if observation.ledger else frozenset()
-        self._pass.local_state.fence = Fence(version, compromised)
+        compromised = ApplicationState(self._pass.configured, observation).ledger.compromised_keys()
+        # Kept before the write: if its answer is lost and the version is there, it need not be
+        # known who wrote it.
+        self._pass.local_state.fence = Fence(document.version + 1, compromised)
+        try:
+            version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
+        except (PermissionDenied, Rejected) as error:
+            self._pass.refused_fence = error
+            self._pass.observation = replace(observation, fence_refused=True)
+            return
         self._pass.emit("document.fenced", access_key=document.published or "", version=version)
         raise ObservationStale

@@ -38,7 +38,8 @@ class PassState:
 
     ``configured`` is the configuration of the application; ``spec`` is where the pass observes and
     acts, which differs only while compromised keys are contained that the ledger names elsewhere.
-    ``unreadable`` is why the document could not be read.
+    ``unreadable`` is why the document could not be read, and ``refused_fence`` why a fence could
+    not be written.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class PassState:
         self.request = request
         self.observation: Observation | None = None
         self.unreadable: RotatorError | None = None
+        self.refused_fence: ServiceError | None = None
         self.ledger_read_at: datetime | None = None
 
     @property

@@ -104,6 +104,7 @@ class PassRunner:
                 if isinstance(step, Wait):
                     if self._pass.unreadable is not None:
                         raise self._pass.unreadable
+                    self._raise_refused_fence(self._pass.observation)
                     step = self._observer.report_problem(step, self._pass.observation)
                     self._probe.report_invalid()
                     self._annotate()
@@ -120,6 +121,13 @@ class PassRunner:
                     yield self._pass.now() + RETRY_DELAY / 4
                     break
         return Wait(self._pass.now() + RETRY_DELAY, Reason.CONTENDED, "others were faster each time")
+
+    def _raise_refused_fence(self, observation: Observation) -> None:
+        """Raise why the fence was refused if something waits for it."""
+        if self._pass.refused_fence is not None and observation.fence_refused:
+            wanted = decide(self._pass.configured, replace(observation, fence_refused=False))
+            if isinstance(wanted, FenceDocument):
+                raise self._pass.refused_fence
 
     def cut_short(self, error: RotatorError) -> PassOutcome:
         """The outcome of a pass that the error ended."""

@@ -202,7 +202,8 @@ def _provider_terraform(account: Account) -> str:
         f'resource "scaleway_iam_policy" "{label}" {{\n  name            = "rotator"\n  organization_id = '
         f"{organization}\n"
         f"  application_id  = scaleway_iam_application.{label}.id\n\n"
-        f'  rule {{\n    organization_id      = {organization}\n    permission_set_names = ["{PERMISSION_SET}"]\n  }}\n}}\n'
+        f"  rule {{\n    organization_id      = {organization}\n"
+        f'    permission_set_names = ["{PERMISSION_SET}"]\n  }}\n}}\n'
     )
 
 

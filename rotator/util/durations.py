@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
     return duration
 
 
+@lru_cache(1024)  # applications share their durations
 def format_duration(duration: timedelta, *, units: int = 2) -> str:
     """The duration in its ``units`` largest units: ``1d12h``, ``1m30s``, ``500ms``, ``-5m``."""
     if duration < timedelta(0):

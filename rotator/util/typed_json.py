@@ -18,7 +18,10 @@ from typing import Any
 
 Reader = Callable[[Any], Any]
 
-_DURATION = r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+_DURATION = (
+    r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
+)
 
 
 def from_json(kind: Any, value: Any) -> Any:
@@ -55,12 +58,19 @@ def _reader(kind: Any) -> Reader:
 def _dataclass_reader(kind: Any) -> Reader:
     hints = typing.get_type_hints(kind)
     fields = [(field.name, hints[field.name]) for field in dataclasses.fields(kind) if field.init]
-    readers: dict[str, Reader] = {}
+    plain = len(fields) == len(dataclasses.fields(kind)) and not {"__post_init__", "__slots__"} & set(dir(kind))
+    readers: list[tuple[str, Reader]] = []
 
     def read(value: Mapping[str, Any]) -> Any:
         if not readers:  # built at the first value, since a type may name itself
-            readers.update({name: _reader(hint) for name, hint in fields})
-        return kind(**{name: reader(value[name]) for name, reader in readers.items() if name in value})
+            readers[:] = [(name, _reader(hint)) for name, hint in fields]
+        value = _of(dict)(value)
+        values = {name: reader(value[name]) for name, reader in readers if name in value}
+        if not plain or len(values) < len(readers):
+            return kind(**values)
+        made = object.__new__(kind)
+        made.__dict__.update(values)  # as ``__init__`` of a frozen class does, one field at a time
+        return made
 
     return read
 
@@ -100,6 +110,7 @@ def _of(*kinds: type) -> Reader:
     return read
 
 
+@lru_cache(1024)  # applications share most of their durations
 def _duration(value: str) -> timedelta:
     match = re.fullmatch(_DURATION, value)
     if match is None:

@@ -41,7 +41,7 @@ def count_strings(value: Any) -> int:
     """The strings in a JSON value as OpenBao counts them: names of fields and texts."""
     if isinstance(value, str):
         return 1
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return len(value) + sum(map(count_strings, value.values()))
     return sum(map(count_strings, value)) if isinstance(value, list | tuple) else 0
 

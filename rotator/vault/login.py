@@ -49,7 +49,7 @@ token."""
 LAST_SHARE = 0.1
 """A configured token that cannot be renewed is a problem when this share of its life is left."""
 
-TOLD = frozenset({"login", "credentials"})
+REPORTED = frozenset({"login", "credentials"})
 """Kinds of failure of the credentials. An unreachable Vault is reported elsewhere."""
 
 
@@ -168,7 +168,7 @@ class TokenSession:
                 self._prolong(login, now)
             except ServiceError as error:
                 self._not_before = now + min(RETRY, login.lifetime / 8)
-                if error.kind in TOLD:
+                if error.kind in REPORTED:
                     self._complaint = str(error)
         finally:
             self._upkeep.release()

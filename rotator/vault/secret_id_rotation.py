@@ -13,6 +13,7 @@ from rotator.errors import Refused, RotatorError
 from rotator.util.instants import LATEST, clamp
 from rotator.vault.responses import Reply, failure
 from rotator.vault.secret_ids import (
+    MAX_FORMER,
     SecretIdFile,
     SecretIds,
     Step,
@@ -32,6 +33,16 @@ MAX_STEPS = 64
 """More steps than that in one go are an error of the program."""
 
 
+OnStep = Callable[[str], None]
+"""Called with each step that is done: ``generated`` (the file holds a new secret id),
+``registered`` (Vault knows it), ``verified`` (it has logged in), ``in_use`` (the file names it for
+the login), ``destroyed`` (a former one)."""
+
+
+def _untold(step: str) -> None:
+    """No caller waits for the steps."""
+
+
 class AppRoleApi(Protocol):
     """What the rotation needs of Vault."""
 
@@ -42,7 +53,7 @@ class AppRoleApi(Protocol):
         """Destroy it."""
 
     def secret_id_end(self, role: str, secret: Secret) -> datetime | None:
-        """When Vault ends it by itself; None for never, and where that is not told."""
+        """When Vault ends it by itself; None for never, and where Vault does not say."""
 
     def try_secret_id(self, secret: Secret) -> Reply:
         """Log in with it, and give the token back."""
@@ -105,13 +116,21 @@ class SecretIdRotation:
         finally:
             self._running.release()
 
-    def rotate(self, *, compromised: bool = False) -> int:
+    def rotate(self, *, compromised: bool = False, spare_configured: bool = False, on_step: OnStep = _untold) -> int:
         """Replace the secret id now; how many former ones were destroyed. ``compromised``: they are
-        destroyed at once, also the configured one. Raises ``RotatorError``."""
+        destroyed at once, also the configured one unless ``spare_configured``. Raises
+        ``RotatorError``."""
         with self._running:
-            return self._run(wanted=True, compromised=compromised)
+            return self._run(on_step, wanted=True, compromised=compromised, spare_configured=spare_configured)
 
-    def _run(self, *, wanted: bool = False, compromised: bool = False) -> int:
+    def _run(
+        self,
+        on_step: OnStep = _untold,
+        *,
+        wanted: bool = False,
+        compromised: bool = False,
+        spare_configured: bool = False,
+    ) -> int:
         destroyed = 0
         with self._file.locked() as alone:
             if not alone:
@@ -126,17 +145,24 @@ class SecretIdRotation:
                 match step:
                     case Step.WAIT if compromised:
                         self._file.write(expedited(held, self._now()))
-                        destroyed += self._destroy_initial()
-                        compromised = False
+                        if not wanted:  # else there was no place for a new one: that comes after the destruction
+                            destroyed += 0 if spare_configured else self._destroy_initial(on_step)
+                            compromised = False
+                    case Step.WAIT if wanted:
+                        raise Refused(
+                            f"{MAX_FORMER} former secret ids wait for their destruction, so no new one is made: wait "
+                            "for the end of their grace, or destroy them now with rotator rotate-login --compromised"
+                        )
                     case Step.WAIT:
                         return destroyed
                     case Step.GENERATE:
                         self._file.write(generated(held))
+                        on_step("generated")
                     case Step.REGISTER if held.pending is not None:
-                        self._register(held, held.pending)
+                        self._register(held, held.pending, on_step)
                         wanted = False
                     case Step.DESTROY:
-                        destroyed += self._destroy_due(held)
+                        destroyed += self._destroy_due(held, on_step)
         raise AssertionError("the rotation of the secret id does not come to an end")
 
     def _end_of(self, held: SecretIds) -> datetime | None:
@@ -146,36 +172,39 @@ class SecretIdRotation:
             self._ends = (held.current, self._api.secret_id_end(self._settings.role, held.current))
         return self._ends[1]
 
-    def _register(self, held: SecretIds, pending: Secret) -> None:
+    def _register(self, held: SecretIds, pending: Secret, on_step: OnStep) -> None:
         """Make the pending secret id known to Vault, prove it, and use it from now on. What was
         done before a crash is done again."""
         role = self._settings.role
         reply = self._api.register_secret_id(role, pending)
         if not reply.ok and not reply.says("already registered"):
             raise failure(reply, path=f"{self._settings.role_path}/custom-secret-id", capability="update", writing=True)
+        on_step("registered")
         login = self._api.try_secret_id(pending)
         if not login.ok:
             raise failure(login, path=f"auth/{self._settings.mount}/login", capability="update", writing=True)
+        on_step("verified")
         self._file.write(accepted(held, self._now(), self._settings.policy))
+        on_step("in_use")
         self._settings.sink.emit("login.secret_id_rotated", role=role)
 
-    def _destroy_due(self, held: SecretIds) -> int:
+    def _destroy_due(self, held: SecretIds, on_step: OnStep) -> int:
         now, count = self._now(), 0
         for former in held.former:
             if former.destroy_at <= now:
-                self._destroy(former.secret)
+                self._destroy(former.secret, on_step)
                 held = without(held, former.secret)
                 self._file.write(held)
                 count += 1
         return count
 
-    def _destroy_initial(self) -> int:
+    def _destroy_initial(self, on_step: OnStep) -> int:
         if self._initial is None:
             return 0
-        self._destroy(self._initial())
+        self._destroy(self._initial(), on_step)
         return 1
 
-    def _destroy(self, secret: Secret) -> None:
+    def _destroy(self, secret: Secret, on_step: OnStep) -> None:
         role = self._settings.role
         reply = self._api.destroy_secret_id(role, secret)
         if not reply.ok and reply.status != 404:
@@ -183,6 +212,7 @@ class SecretIdRotation:
                 reply, path=f"{self._settings.role_path}/secret-id/destroy", capability="update", writing=True
             )
         self._settings.sink.emit("login.secret_id_destroyed", role=role)
+        on_step("destroyed")
 
 
 def end_of(reply: Reply) -> datetime | None:

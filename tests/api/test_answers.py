@@ -118,7 +118,7 @@ def test_a_query_is_answered_with_its_value_and_its_caller_has_the_time_that_it_
         assert found == Answer(
             200,
             {"content-type": "application/json", "content-length": str(len(found.body))},
-            b'{"by": "", "names": ["a", "b"], "at": "2026-11-23T12:00:00Z"}',
+            b'{"by":"","names":["a","b"],"at":"2026-11-23T12:00:00Z"}',
             [None, 30.0],
             admitted=True,
         )
@@ -383,12 +383,21 @@ def test_a_result_of_the_main_loop_is_waited_for_and_not_for_ever(
     assert found.json() == {"by": "x", "names": [], "at": "2026-11-23T12:00:00Z"}
 
 
-def test_secrets_are_masked_in_every_answer(stage: Stage) -> None:
-    hidden = Secret("hidden-in-an-answer-0123456789")
+@pytest.mark.parametrize("value", ["hidden-in-an-answer-0123456789", 'hidden-"in"-an-answer', "hidden-é-in-an-answer"])
+def test_secrets_are_masked_in_every_answer(stage: Stage, value: str) -> None:
+    hidden = Secret(value)
     stage.act = lambda context, wanted: Said(hidden.reveal(), [], AT)
     for found in (ask(stage.api().app, "GET", LOOK), ask(stage.api().app, "GET", GLANCE)):
         assert hidden.reveal() not in found.body.decode()
         assert found.json()["by"] == "[secret]"
+
+
+@pytest.mark.parametrize("by", ["a name with \x9b31m", "a name that UTF-8 cannot write: \udcff"])
+def test_an_answer_is_ascii_whatever_its_values_are(stage: Stage, by: str) -> None:
+    stage.act = lambda context, wanted: Said(by, [], AT)
+    found = ask(stage.api().app, "GET", LOOK)
+    assert found.body.isascii()
+    assert found.json()["by"] == by
 
 
 def test_commands_with_one_key_run_one_at_a_time(stage: Stage) -> None:

@@ -487,6 +487,17 @@ def test_why_a_daemon_cannot_be_reached_is_said_with_a_way_out(
         ("[control]\nenabled = true", RUNTIME_DIRECTORY),
         ('[control]\ndirectory = "/run/x"', Path("/run/x")),
         ("[control]\ndirectory = 3", RUNTIME_DIRECTORY),
+        ('["control"]\ndirectory = "/run/x"', Path("/run/x")),
+        ('["\\u0063ontrol"]\ndirectory = "/run/x"', Path("/run/x")),
+        ('control.directory = "/run/x"', Path("/run/x")),
+        (' [ control ]\ndirectory = "/run/x"', Path("/run/x")),
+        ('[control] # sockets\nhosts = [\n[1],\n]\ndirectory = "/run/x"\n[vault]\n', Path("/run/x")),
+        (
+            '[vault]\ndirectory = "/run/y"\n[control]\ndirectory = "/run/x"\n[webhook]\ndirectory = "/run/z"',
+            Path("/run/x"),
+        ),
+        ("note = '''\n[control]\ndirectory = \"/run/y\"\n'''\n[control]\ndirectory = \"/run/x\"", Path("/run/x")),
+        ('[control]\ndirectory = "/run/x"\n[applications.billing]\nevery = not a value', Path("/run/x")),
     ],
 )
 def test_the_directory_of_the_sockets_is_that_of_the_configuration_as_far_as_it_can_be_read(

@@ -57,7 +57,9 @@ IN_GRACE = {"extend", "revoke", "lookup"}
 
 
 def _runnable(example: str) -> bool:
-    return example.split()[1] in ALONE | IN_GRACE and not {"--scan", "--secret", "--sandbox"} & set(example.split())
+    return example.split()[1] in ALONE | IN_GRACE and not {"--scan", "--secret", "--sandbox", "--login"} & set(
+        example.split()
+    )
 
 
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if _runnable(line)])

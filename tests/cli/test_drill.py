@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
+from tests.vault.test_secret_ids import Host, Role
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"
@@ -60,7 +62,10 @@ def test_the_whole_is_compared_with_its_bare_calls(desk: Desk) -> None:
     [
         (("drill",), "name an application, or say --sandbox"),
         (("drill", "billing", "--sandbox"), "name an application, or say --sandbox"),
+        (("drill", "billing", "--login"), "name an application, or say --sandbox or --login"),
+        (("drill", "--sandbox", "--login"), "name an application, or say --sandbox or --login"),
         (("drill", "billing"), "say --yes if that is what you want"),
+        (("drill", "--login"), "the configured one stays valid; say --yes if that is what you want"),
     ],
 )
 def test_nobody_drills_by_accident(desk: Desk, words: tuple[str, ...], said: str) -> None:
@@ -106,3 +111,55 @@ def test_at_a_terminal_it_says_what_it_means_and_asks(desk: Desk, typed: str, do
     assert result.exit_code == 0
     assert "its consumers are refused until they have read the new one" in result.stderr
     assert desk.sim.live(OLD) != done
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The secret id of this machine's login, where commands find it."""
+    host = Host(Role(), tmp_path / "secret-id")
+    host.daemon().maintain()
+    runtime = SimpleNamespace(vault=SimpleNamespace(secret_ids=host.daemon()), close=lambda: None)
+    monkeypatch.setattr("rotator.app.open_runtime", lambda path: runtime)
+    return host
+
+
+def test_a_drill_of_the_login_rotates_its_secret_id_and_times_the_steps(desk: Desk, login: Host) -> None:
+    former = login.held.current
+    result = desk.type("drill", "--login", "--yes")
+    assert result.exit_code == 0, result.stderr
+    assert "login: drill" in result.stdout
+    assert "+0.00 s  every later login of this machine uses it" in result.stdout
+    assert "in all 0.00 s; destroyed: 1" in result.stdout
+    assert login.held.current not in (None, former)
+
+
+def test_the_json_of_a_drill_of_the_login_names_its_steps_and_the_reason(desk: Desk, login: Host) -> None:
+    done = desk.json("drill", "--login", "--yes")
+    assert [step.keys() for step in done["steps"]] == [{"seconds": None, "what": None}.keys()] * 5
+    del done["steps"]
+    assert done == {"reason": "drill", "rotated": True, "destroyed": 1, "seconds": 0.0, "error": None}
+
+
+@pytest.mark.parametrize(("typed", "done"), [("y\n", True), ("n\n", False)])
+def test_a_drill_of_the_login_asks_at_a_terminal(desk: Desk, login: Host, typed: str, done: bool) -> None:
+    before = login.held.current
+    result = desk.answer(typed, "drill", "--login")
+    assert result.exit_code == 0
+    assert "destroys the former ones that this machine made at once" in result.stderr
+    assert (login.held.current != before) is done
+
+
+def test_a_drill_of_the_login_that_fails_ends_with_the_exit_code_of_its_error(desk: Desk, login: Host) -> None:
+    login.role.denied = frozenset({"destroy"})
+    result = desk.type("drill", "--login", "--yes")
+    assert result.exit_code == 1
+    assert "every later login of this machine uses it" in result.stdout
+    assert "rotator: login: " in result.stderr
+    assert "secret-id/destroy" in result.stderr
+
+
+def test_without_a_secret_id_of_its_own_there_is_no_login_to_drill(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = SimpleNamespace(vault=SimpleNamespace(secret_ids=None), close=lambda: None)
+    monkeypatch.setattr("rotator.app.open_runtime", lambda path: runtime)
+    result = desk.type("drill", "--login", "--yes")
+    assert (result.exit_code, "set own_secret_id in [vault.auth]" in result.stderr) == (4, True)

@@ -70,6 +70,16 @@ def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) 
     assert "scaleway" in problem.message
 
 
+def test_only_the_own_key_of_an_account_is_verified_by_its_rights(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    own = '[accounts.acme.own_key]\napplication_id = "0766588d-4a0e-4938-a140-544964da7870"\npath = "secret/own"\n'
+    file.write_text(file.read_text() + own)
+    app = open_runtime(file)
+    found = {name: app.context(spec).manages_account for name, spec in app.specs.items()}
+    app.close()
+    assert found == {"billing": False, "acme-own-key": True}
+
+
 def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_owner(tmp_path: Path) -> None:
     build = RuntimeBuilder(write(tmp_path))
     app, again = (build(NullEventSink(), lambda *_: None) for _ in range(2))

@@ -246,7 +246,7 @@ def test_c11_a_runtime_that_a_pass_is_in_the_middle_of_is_not_closed_by_reloads(
         assert not first.closed
 
 
-def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again(library_complaints: list[str]) -> None:
+def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again() -> None:
     """A probe that is asked for while the one before ends: a service would stay suspect, and its passes parked, for ever."""
     scheduler = Scheduler()
     periodic = PeriodicTasks(scheduler, Recorder())
@@ -267,9 +267,6 @@ def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again(library_
         )
         let_go.set()
         eventually(again.is_set)
-        assert library_complaints.pop().startswith('apscheduler.scheduler: Execution of job "periodic probe')
     finally:
         let_go.set()
         scheduler.close()
-    assert all("maximum number of running instances reached" in complaint for complaint in library_complaints)
-    library_complaints.clear()

@@ -33,13 +33,14 @@ from rotator.decision.steps import (
     ProbePublished,
     PublishKey,
     ReadVersions,
+    Step,
     VerifyKey,
     VerifyRevocation,
     Wait,
     WriteLedger,
 )
 from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
-from rotator.domain.keys import ProbeResult
+from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Intent, Problem, RotationMode
 from rotator.domain.marker import incarnation_of
 from rotator.domain.reasons import REASONS, Reason
@@ -489,13 +490,12 @@ def test_r9_revoke_first_for_a_key_that_is_not_published_waits_for_nothing_eithe
 
 def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waiting() -> None:
     both = {"compromised": (mark(), mark(THIRD))}
-    untouchable = observe(ledger=both, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
+    older = key(THIRD, created_at=BORN - SECOND)
+    untouchable = observe(ledger=both, keys=(key(), key(OTHER, provider_managed=True), older))
     assert records(untouchable).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    foreign = observe(ledger=both, foreign=frozenset({OTHER}), fence=Fence(VERSION, frozenset({OTHER, THIRD})))
+    foreign = observe(ledger=both, foreign=frozenset({OTHER}), keys=(key(), older))
     assert records(foreign).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    published = observe(
-        ledger={"compromised": (mark(PUBLISHED), mark(THIRD))}, fence=Fence(VERSION, frozenset({OTHER, THIRD}))
-    )
+    published = observe(ledger={"compromised": (mark(PUBLISHED), mark(THIRD))}, keys=(key(), older))
     assert records(published).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
 
 
@@ -565,12 +565,13 @@ def test_r9_a_secret_that_is_held_comes_before_the_proof_of_a_death() -> None:
 def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first() -> None:
     observation = observe(ledger={"compromised": (mark(),)}, keys=(key(), marked(OTHER)))
     assert decided(observation) == FenceDocument()
-    assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), key(OTHER)))), WriteLedger), (
+    older = key(OTHER, created_at=BORN - SECOND)
+    assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), older))), WriteLedger), (
         "another key is possible"
     )
-    assert isinstance(
-        decided(replace(observation, document=document(version=4), published_probe=ProbeResult.VALID)), WriteLedger
-    ), "it cannot be"
+    later = (key(created_at=BORN + HOUR), marked(OTHER))
+    moved_on = replace(observation, document=document(version=4), keys=later, published_probe=ProbeResult.VALID)
+    assert isinstance(decided(moved_on), WriteLedger), "it cannot be"
 
 
 def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None:
@@ -583,25 +584,82 @@ def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None
     assert decided(replace(observation, in_flight=replace(rotation, key=None))) == FenceDocument()
 
 
-def test_c17_a_marked_key_without_a_marker_that_may_be_made_for_the_present_version_is_fenced_off_once() -> None:
-    def marked_beside(**changes: Any) -> object:
-        ledger = {"compromised": (mark(),), **changes.pop("ledger", {})}
-        return decided(observe(**{"ledger": ledger, "keys": (key(), key(OTHER, created_at=WRITTEN)), **changes}))
+def beside(*keys: Key, **changes: Any) -> Step:
+    """What is decided about a marked key beside the published one."""
+    ledger = {"compromised": (mark(),), **changes.pop("ledger", {})}
+    return decided(observe(**{"ledger": ledger, "keys": (key(), *keys), **changes}))
 
-    oldest = WRITTEN - spec().stale_claim_timeout
-    assert marked_beside() == FenceDocument()
-    assert marked_beside(keys=(key(), key(OTHER, created_at=oldest))) == FenceDocument(), "clocks differ"
-    assert marked_beside(keys=(key(),)) == FenceDocument(), "the provider does not show it yet"
-    assert marked_beside(fence=Fence(VERSION - 1, frozenset({OTHER}))) == FenceDocument(), (
-        "the document has moved on since"
-    )
-    assert marked_beside(fence=Fence(VERSION, frozenset({THIRD}))) == FenceDocument(), "it was made after the fence"
-    for unpublishable in (
-        {"keys": (key(), key(OTHER, created_at=oldest - SECOND))},
-        {"fence": Fence(VERSION, frozenset({OTHER}))},
-        {"ledger": {"retiring": (retiring(),)}},
-    ):
-        assert isinstance(marked_beside(**unpublishable), WriteLedger), unpublishable
+
+YOUNGER = key(OTHER, created_at=BORN + SECOND)
+
+
+@pytest.mark.parametrize(
+    ("keys", "changes"),
+    [
+        ([YOUNGER], {}),
+        ([key(OTHER, created_at=BORN)], {}),
+        ([marked(OTHER, base=1, created_at=BORN + SECOND)], {}),
+        ([], {}),
+        ([YOUNGER], {"keys": (YOUNGER,)}),
+        ([YOUNGER], {"fence": Fence(VERSION + 1, frozenset({OTHER}))}),
+        ([YOUNGER], {"fence": Fence(VERSION, frozenset({THIRD}))}),
+    ],
+    ids=[
+        "it is younger than the published key",
+        "of the same second",
+        "it has the marker of an older one, which a person wrote there",
+        "the provider does not show it yet",
+        "the provider does not show the published key",
+        "the write of the fence was not executed",
+        "it was marked after the fence",
+    ],
+)
+def test_c17_a_marked_key_that_may_be_made_for_the_present_version_is_fenced_off(
+    keys: list[Key], changes: dict[str, Any]
+) -> None:
+    assert beside(*keys, **changes) == FenceDocument()
+
+
+@pytest.mark.parametrize(
+    ("made", "changes"),
+    [
+        (key(OTHER, created_at=BORN - SECOND), {}),
+        (YOUNGER, {"fence": Fence(VERSION, frozenset({OTHER}))}),
+        (YOUNGER, {"fence": Fence(VERSION - 1, frozenset({OTHER}))}),
+        (YOUNGER, {"ledger": {"retiring": (retiring(),)}}),
+        (YOUNGER, {"fence_refused": True}),
+        (YOUNGER, {"document": document(version=VERSION - 1)}),
+        (YOUNGER, {"document": replace(ABSENT, created_time=None)}),
+    ],
+    ids=[
+        "it is older than the published key",
+        "this version is the fence",
+        "a later version is a fence as well, whoever wrote it",
+        "it was published before",
+        "the fence was refused",
+        "the document was restored, and stays as it is",
+        "the document is gone, and stays as it is",
+    ],
+)
+def test_c17_a_marked_key_is_revoked_without_a_fence(made: Key, changes: dict[str, Any]) -> None:
+    step = beside(made, **changes)
+    assert isinstance(step, WriteLedger), step
+    assert step.ledger.is_revoking(OTHER)
+
+
+def test_c17_a_key_that_needs_no_fence_is_revoked_before_the_fence_of_another() -> None:
+    both: dict[str, Any] = {"compromised": (mark(), mark(THIRD)), "retiring": (retiring(THIRD),)}
+    step = beside(YOUNGER, key(THIRD), ledger=both)
+    assert isinstance(step, WriteLedger)
+    assert step.ledger.is_revoking(THIRD)
+    revoking_it = {**both, "retiring": (), "revoking": (revoking(THIRD, reason="compromised"),)}
+    assert beside(YOUNGER, key(THIRD), ledger=revoking_it) == DeleteKey(THIRD, "compromised")
+    assert beside(YOUNGER, ledger=revoking_it, deleted=frozenset({THIRD})) == FenceDocument()
+
+
+def test_c17_a_possibly_pending_key_is_not_revoked_while_its_fence_is_refused() -> None:
+    step = beside(marked(OTHER), fence_refused=True)
+    assert isinstance(step, Wait)
 
 
 def test_c17_a_compromised_first_key_is_fenced_off_where_there_is_no_document() -> None:

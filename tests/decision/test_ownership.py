@@ -483,3 +483,77 @@ def test_c5_a_look_ahead_at_very_many_earlier_names_comes_to_an_end() -> None:
     found = consolidated(SPEC, ledger(), many, PUBLISHED, CLOCKS)
     assert found is not None
     assert 10 < len(found.predecessors) < 20
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "wanted", "message"),
+    [
+        (
+            ledger(),
+            [related(predecessors=(predecessor("billing"),))],
+            SPEC,
+            (
+                "two configurations name one bearer: as billing here and as invoices elsewhere; use one name in both, then"
+                " remove the ledger of the other name in Vault"
+            ),
+        ),
+        (
+            ledger(),
+            [related(successor="orders")],
+            SPEC,
+            (
+                "the ledger of invoices names the same bearer as billing and was given to orders, which has none: restore "
+                "the ledger of orders in Vault, or remove both"
+            ),
+        ),
+        (
+            ledger(),
+            [related()],
+            replace(SPEC, configured=False),
+            (
+                "billing and invoices left the configuration, and their ledgers name one bearer: configure one of them, or "
+                "remove the ledger of the other in Vault"
+            ),
+        ),
+    ],
+)
+def test_c5_a_conflict_of_ledgers_names_both_and_the_way_out(
+    own: Ledger, others: list[RelatedLedger], wanted: ApplicationSpec, message: str
+) -> None:
+    with pytest.raises(OwnershipConflict) as conflict:
+        step(own, *others, wanted=wanted)
+    assert str(conflict.value) == message
+
+
+def test_c5_a_ledger_that_cannot_be_read_is_named_with_the_way_out() -> None:
+    waiting = decided(observe(unread_ledgers=("old",)))
+    assert isinstance(waiting, Wait)
+    assert waiting.problem is not None
+    assert waiting.problem.message == (
+        "billing takes over the ledger of old, which cannot be read: give the Vault policy of rotator the right to "
+        "read it, or roll it back to its last sound version"
+    )
+
+
+def test_c5_what_the_document_publishes_gets_no_grace_when_neither_ledger_has_a_current_key() -> None:
+    own, other = ledger(current=None), related(current=None, retiring=(retiring(PUBLISHED), retiring(OTHER)))
+    assert [entry.access_key for entry in copied(own, other).ledger.retiring] == [OTHER]
+    announced = own.with_predecessor(predecessor())
+    taken = replace(other, ledger=replace(other.ledger, successor="billing"))
+    whole = consolidated(SPEC, announced, (taken,), PUBLISHED, CLOCKS)
+    assert whole is not None
+    assert [entry.access_key for entry in whole.retiring] == [OTHER]
+    found = decided(observe(ledger=announced, related=(taken,)))
+    assert isinstance(found, WriteLedger)
+    assert [entry.access_key for entry in found.ledger.retiring] == [OTHER]
+
+
+def test_c5_a_key_in_grace_there_and_current_here_is_not_taken_over_as_one_in_grace() -> None:
+    own, other = ledger(), related(current=None, retiring=(retiring(PUBLISHED), retiring(OTHER)))
+    found = copied(own, other, published=THIRD)
+    assert [entry.access_key for entry in found.ledger.retiring] == [OTHER]
+
+
+def test_c5_every_key_that_is_being_revoked_there_is_revoked_here() -> None:
+    found = copied(ledger(), related(current=None, revoking=(revoking(OTHER), revoking(THIRD))))
+    assert found.ledger.revoking == (revoking(OTHER), revoking(THIRD))

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.observation import Observation, RotationFailure
+from rotator.decision.observation import Observation, Preconditions, Presence, RotationFailure
 from rotator.decision.steps import CreateKey, DiscardInFlight, FenceDocument, Wait, WriteLedger
-from rotator.domain.document import CredentialDocument
+from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import CurrentKey, Hold, Intent, Problem
-from rotator.domain.marker import purpose_of
+from rotator.domain.marker import incarnation_of, purpose_of
 from rotator.domain.reasons import Reason, action_for
 from tests.support.observations import (
     BORN,
@@ -33,9 +33,12 @@ from tests.support.observations import (
     in_flight,
     intent,
     key,
+    mark,
     marked,
     marker,
     observe,
+    records,
+    waits,
 )
 from tests.support.simulated import BEARER, PATH, spec
 
@@ -202,3 +205,42 @@ def test_r6_the_version_that_publishes_the_held_key_commits_it_with_its_own_mark
     assert [entry.access_key for entry in step.ledger.retiring] == [PUBLISHED]
     assert step.ledger.intent is None
     assert step.ledger.history[-1].rotation_id == "d" * 16
+
+
+def test_an_application_that_left_the_configuration_drops_its_intent_and_claims_nothing() -> None:
+    found = records(observe(ledger={"intent": intent("daemon-1")}), spec(configured=False))
+    assert found.ledger.intent is None
+    assert [event.name for event in found.events] == ["rotation.abandoned"]
+
+
+def test_a_right_that_is_missing_at_a_rotation_is_reported_with_the_compromised_keys_that_stay() -> None:
+    lacking = Preconditions(missing_capabilities=("update",))
+    waiting = waits(observe(ledger={"compromised": (mark(PUBLISHED),)}, preconditions=lacking))
+    assert waiting.problem is not None
+    assert waiting.problem.message == (
+        f"the Vault token of rotator may not update {PATH} of billing: extend the Vault policy of rotator for {PATH}; "
+        f"compromised, and not revoked because consumers may read it: {PUBLISHED}"
+    )
+
+
+def test_a_first_key_without_a_configured_purpose_has_none() -> None:
+    claimed = intent("daemon-1", base=0, incarnation=incarnation_of(PATH, None))
+    nothing = CredentialDocument(0, DocumentState.ABSENT, None, None, None, {})
+    step = decided(
+        observe(
+            ledger={"current": None, "intent": claimed},
+            document=nothing,
+            keys=(),
+            presence=Presence.NOTHING,
+            in_flight=in_flight(intent=claimed),
+        )
+    )
+    assert isinstance(step, CreateKey)
+    assert purpose_of(step.description) == ""
+
+
+def test_a_step_that_waits_says_what_it_waits_for() -> None:
+    step = decided(observe())
+    assert isinstance(step, Wait)
+    assert step.next is not None
+    assert (step.next.action, step.reason) == (step.reason, step.next.action)

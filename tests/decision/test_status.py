@@ -41,6 +41,7 @@ def test_an_application_without_a_ledger_is_new_and_observed_now() -> None:
     status = status_of(spec(), None, NOW)
     assert (status.phase, status.next, status.problem) == ("new", NextAction(NOW, "observe", "no ledger yet"), None)
     assert (status.name, status.ledger, status.as_of, status.late) == ("billing", None, NOW, timedelta(0))
+    assert not status.hold_forgotten
 
 
 def test_an_application_without_a_ledger_has_the_phase_of_what_its_daemon_saw() -> None:
@@ -60,7 +61,7 @@ FAILED = Problem("verification_failed", "the key was never valid", NOW - MINUTE)
 BLOCKED = Problem("quota", "the bearer has too many keys", NOW - MINUTE)
 TRUTHS: dict[str, dict[str, Any]] = {
     "compromised": {"compromised": (mark(),)},
-    "held": {"hold": HOLD},
+    "held": {"hold": replace(HOLD, until=NOW + HOUR)},
     "rotating": {"intent": intent()},
     "failing": {"failures": 1},
     "blocked": {"problem": BLOCKED},
@@ -310,6 +311,11 @@ def test_the_entry_of_an_application_in_trouble_names_every_key_with_its_time() 
     assert entry["overdue_seconds"] == 0
 
 
+def test_the_entry_names_the_end_of_a_hold_that_has_one() -> None:
+    entry = status_of(spec(), ledger(hold=replace(HOLD, until=NOW + HOUR)), NOW).as_json()
+    assert entry["hold"]["until"] == format_timestamp(NOW + HOUR)
+
+
 def test_the_entry_counts_what_is_late_in_seconds_and_a_purpose_that_is_not_set_is_null() -> None:
     entry = status_of(spec(), ledger(retiring=(retiring(after=-HOUR),)), NOW).as_json()
     assert (entry["overdue_seconds"], entry["current"]["purpose"]) == (3600, None)
@@ -328,3 +334,8 @@ def test_the_entry_of_a_ledger_that_cannot_be_read_says_null_for_what_only_it_te
     assert (entry["phase"], entry["name"], view.known) == ("unreadable", "billing", False)
     read = status_of(spec(), ledger(problem=Problem("ledger_unreadable", "", NOW)), NOW)
     assert (read.phase, read.known, read.as_json()["retiring"]) == ("unreadable", True, [])
+
+
+def test_a_hold_that_has_ended_holds_nothing() -> None:
+    ended = replace(HOLD, until=NOW - MINUTE)
+    assert status_of(spec(), ledger(hold=ended), NOW).next == status_of(spec(), ledger(), NOW).next

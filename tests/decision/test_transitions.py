@@ -30,6 +30,7 @@ from rotator.domain.ledger import (
 from rotator.util.backoff import backoff
 from tests.support.observations import (
     BORN,
+    CURRENT,
     DAY,
     FOURTH,
     HOUR,
@@ -441,3 +442,19 @@ def test_a_grace_that_a_person_ends_is_over_by_every_clock() -> None:
     assert after.history == (HistoryEntry(NOW, "grace_ended", OTHER, reason="moved (ann)"),)
     over = ledger(retiring=(retiring(OTHER, -DAY),))
     assert end_grace(over, OTHER, "moved", "ann", late).retiring == over.retiring
+
+
+def test_an_extension_has_its_order_in_the_history() -> None:
+    after = extend_grace(ledger(retiring=(retiring(OTHER),)), HOUR, "ops", NOW, "the-order")
+    (entry,) = after.history
+    assert (entry.event, entry.access_key, entry.rotation_id) == ("extended", OTHER, "the-order")
+
+
+@pytest.mark.parametrize(("before", "purpose"), [(PUBLISHED, "nightly billing"), (OTHER, "")])
+def test_a_published_key_that_is_listed_nowhere_has_the_purpose_that_its_ledger_knows(
+    before: str, purpose: str
+) -> None:
+    held = ledger(current=replace(CURRENT, access_key=before, purpose="nightly billing"))
+    after, _ = commit_published(held, document(version=4), None, None, spec(), clocks())
+    assert after.current is not None
+    assert (after.current.access_key, after.current.purpose) == (PUBLISHED, purpose)

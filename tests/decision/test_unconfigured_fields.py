@@ -15,6 +15,7 @@ from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import Problem
 from rotator.domain.reasons import Reason
 from tests.support.observations import (
+    BORN,
     DAY,
     NOW,
     OTHER,
@@ -148,7 +149,8 @@ def test_r9_a_compromised_key_that_consumers_may_read_in_another_field_is_not_re
 
 
 def test_r9_revoke_first_revokes_it_at_once() -> None:
-    seen = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),)})
+    older = (key(), key(OTHER, created_at=BORN - DAY))
+    seen = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),)}, keys=older)
     assert [entry.access_key for entry in records(seen).ledger.revoking] == [OTHER]
     revoked = beside(ledger={"compromised": (mark(OTHER, "revoke_first"),), "revoking": (revoking(OTHER),)})
     assert isinstance(decided(revoked), DeleteKey)
@@ -207,3 +209,21 @@ def test_a_document_of_any_depth_is_looked_through_in_bounded_time() -> None:
     for _ in range(10_000):
         deep = [deep]
     assert keys_in_other_fields(foreign_fields(x=deep), (key(OTHER),), ()) == {}
+
+
+@pytest.mark.parametrize(("depth", "found"), [(0, True), (8, True), (9, False)])
+def test_lists_within_lists_are_searched_to_a_depth_of_eight(depth: int, found: bool) -> None:
+    value: Any = OTHER
+    for _ in range(depth):
+        value = [value]
+    assert keys_in_other_fields(foreign_fields(notes=value), [key(OTHER)], ["access_key"]) == (
+        {OTHER: "notes"} if found else {}
+    )
+
+
+def test_of_several_keys_in_other_fields_one_that_is_not_published_is_named() -> None:
+    other = "SCWZ"  # the last by name
+    seen = document(fields={"access_key": PUBLISHED, "COPY": PUBLISHED, "SPARE": other})
+    problem = records(observe(document=seen, keys=(key(), key(other)))).ledger.problem
+    assert problem is not None
+    assert f"holds key {other} in the field SPARE" in problem.message

@@ -20,12 +20,8 @@ def test_a_retired_word_stands_in_no_more_places_than_are_left(word: Retired) ->
     assert len(found) <= word.left, f"{len(found)} places, at most {word.left}; {advice}:\n{places}"
 
 
-LONG_LINES_LEFT = 32
-"""Drawn tables, a style sheet, a pattern, and exceptions of the linter. Lower it when they become fewer."""
-
-
-def test_no_more_lines_are_too_long_than_are_left() -> None:
-    assert len(long_lines()) <= LONG_LINES_LEFT, "see: python -m tools.words --long"
+def test_no_line_of_prose_or_code_is_too_long() -> None:
+    assert long_lines() == [], "see: python -m tools.words --long"
 
 
 @pytest.mark.parametrize(

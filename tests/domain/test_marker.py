@@ -46,6 +46,14 @@ def test_r2_the_longest_marker_leaves_60_letters_for_the_purpose() -> None:
     assert purpose_of(LONGEST.render(purpose)) == purpose
 
 
+def test_r2_a_purpose_has_all_the_room_that_the_marker_leaves() -> None:
+    assert len(MARKER.render("p" * LIMIT)) == LIMIT
+
+
+def test_r2_a_purpose_that_is_cut_after_a_word_ends_with_the_word() -> None:
+    assert purpose_of(f"{'p' * (LIMIT - 1)} of the web shop") == "p" * (LIMIT - 1)
+
+
 @pytest.mark.parametrize("purpose", ["checkout of the web shop", "", "rotator:v2: is the name of a marker"])
 def test_r2_a_purpose_reads_back_as_it_was_given(purpose: str) -> None:
     assert purpose_of(MARKER.render(purpose)) == purpose

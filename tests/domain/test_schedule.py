@@ -398,6 +398,12 @@ def test_a_key_without_schedule_is_still_replaced_before_it_expires() -> None:
     assert found == Due(BORN + timedelta(days=4), BORN + timedelta(days=4), "the key expires at 2026-03-07 12:00 UTC")
 
 
+def test_an_expiry_is_named_in_utc_whatever_zone_it_is_written_in() -> None:
+    found = must(due(spec(), key(expires=datetime(2026, 3, 7, 13, 0, tzinfo=ZoneInfo(PARIS)))))
+    assert (found.at, found.reason) == (BORN + timedelta(days=4), "the key expires at 2026-03-07 12:00 UTC")
+    assert found.at.tzinfo is UTC
+
+
 def test_a17_a_rotation_waits_for_the_window() -> None:
     wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS)
     assert must(due(wanted, key())).at == paris("2026-03-09T22:00")
@@ -452,12 +458,17 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 FLEET = [f"app-{number}" for number in range(200)]
 
 
+def plans(now: datetime, current: CurrentKey | None = None, /, **changes: object) -> list[datetime]:
+    """When each of a fleet begins, as it is planned at ``now``."""
+    return [
+        must(plan_rotation(spec(**{"application": name, "startup_spread": HOUR, **changes}), current or key(), now)).at
+        for name in FLEET
+    ]
+
+
 def turns(now: datetime, **changes: object) -> list[timedelta]:
     """How long after ``now`` each of a fleet begins; not at all before it for what begins at once."""
-    plans = [
-        must(plan_rotation(spec(application=name, startup_spread=HOUR, **changes), key(), now)).at for name in FLEET
-    ]
-    return [max(plan - now, timedelta(0)) for plan in plans]
+    return [max(plan - now, timedelta(0)) for plan in plans(now, **changes)]
 
 
 def assert_spread(found: list[timedelta], over: timedelta) -> None:
@@ -467,6 +478,25 @@ def assert_spread(found: list[timedelta], over: timedelta) -> None:
     fifths = [sum(over * part / 5 < wait <= over * (part + 1) / 5 for wait in found) for part in range(5)]
     assert max(fifths) <= len(found) * 2 / 5, fifths
     assert max(found) > over / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "life"),
+    {
+        "every": ({"every": 5 * HOUR}, None),
+        "max_age alone": ({"max_age": 5 * HOUR}, None),
+        "an expiry alone": ({}, 10 * HOUR),
+        "an expiry after the schedule": ({"every": 40 * HOUR, "grace": HOUR}, 50 * HOUR),
+        "an expiry before the schedule": ({"every": 60 * HOUR, "grace": HOUR}, 50 * HOUR),
+    }.values(),
+    ids=lambda value: "",
+)
+def test_c10_the_spread_is_a_tenth_of_the_five_hours_that_there_are(
+    changes: dict[str, object], life: timedelta | None
+) -> None:
+    current = key(expires=BORN + life if life else None)
+    found = must(due(spec(startup_spread=HOUR, **changes), current))
+    assert found.latest - found.at == HOUR / 2
 
 
 @pytest.mark.parametrize(
@@ -510,7 +540,22 @@ def test_c10_late_rotations_stay_in_the_open_window_or_wait_for_the_next() -> No
         assert found < paris("2026-03-11T06:00")
 
 
-@pytest.mark.parametrize("schedule", [{"every": 30 * DAY}, {"cron": "0 12 1 4 *"}, {"max_age": 30 * DAY}])
+def test_c10_no_rotation_begins_at_the_moment_at_which_its_window_closes() -> None:
+    daily = MaintenanceWindow(days=frozenset(range(7)), start=10 * 60, end=14 * 60)
+    closes = BORN + 40 * DAY + 2 * HOUR
+    assert min(turns(closes, every=30 * DAY, window=daily)) >= 20 * HOUR
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"every": 30 * DAY},
+        {"cron": "0 12 1 4 *"},
+        {"max_age": 30 * DAY},
+        {"every": 30 * DAY, "window": MaintenanceWindow(days=frozenset(range(7)), start=10 * 60, end=14 * 60)},
+    ],
+    ids=["every", "cron", "max_age", "an open window"],
+)
 def test_c10_who_is_there_when_it_becomes_due_begins_at_once(schedule: dict[str, object]) -> None:
     for name in FLEET:
         wanted = spec(application=name, startup_spread=HOUR, **schedule)
@@ -541,6 +586,31 @@ def test_c10_a_turn_stays_where_it_is_until_it_has_passed() -> None:
         now += timedelta(seconds=7)
 
 
+def test_c10_a_turn_is_on_time_for_three_minutes_where_turns_are_half_an_hour_apart() -> None:
+    now, slack = BORN + 40 * DAY, 3 * MINUTE
+    for name in FLEET:
+        wanted = spec(application=name, every=30 * DAY, startup_spread=HOUR)
+        turn = must(plan_rotation(wanted, key(), now)).at
+        for _ in range(5):
+            assert must(plan_rotation(wanted, key(), turn + slack)).at == turn
+            following = must(plan_rotation(wanted, key(), turn + slack + timedelta.resolution)).at
+            assert turn < following < turn + HOUR
+            turn = following
+
+
+def test_c10_a_rotation_is_on_time_for_as_long_as_a_turn() -> None:
+    expected, slack = BORN + 30 * DAY, 3 * MINUTE
+    assert set(plans(expected + slack, every=30 * DAY)) == {expected}
+    assert min(plans(expected + slack + timedelta.resolution, every=30 * DAY)) > expected
+
+
+def test_c10_a_late_rotation_begins_at_its_hard_deadline_at_the_latest() -> None:
+    wanted = {"every": 10 * DAY, "max_age": 10 * DAY + 30 * MINUTE}
+    deadline = BORN + 10 * DAY + 30 * MINUTE
+    assert max(plans(deadline - 10 * MINUTE, **wanted)) == deadline
+    assert set(plans(deadline, **wanted)) == {deadline}
+
+
 def test_c10_nothing_is_spread_over_less_than_two_minutes_or_where_the_spread_is_none() -> None:
     late = BORN + 40 * DAY
     for changes in ({"every": timedelta(minutes=20)}, {"every": 30 * DAY, "startup_spread": timedelta(0)}):
@@ -557,6 +627,12 @@ def test_c10_an_expiring_key_is_not_put_off_beyond_half_of_the_time_that_is_left
         assert must(plan_rotation(wanted, current, deadline + HOUR)).at <= deadline + timedelta(hours=6)
         for left in (DAY, MINUTE, -DAY):
             assert must(plan_rotation(wanted, current, BORN + life - left)).at <= BORN + life - left, "at once"
+
+
+def test_c10_an_expiring_key_has_turns_until_half_of_the_time_that_is_left_to_it_has_passed() -> None:
+    halfway = BORN + 19 * DAY
+    found = plans(halfway - HOUR, key(expires=BORN + 20 * DAY), startup_spread=100 * DAY)
+    assert halfway - HOUR < max(found) == halfway
 
 
 def test_c10_a_creation_date_from_after_the_takeover_does_not_put_a_rotation_off() -> None:

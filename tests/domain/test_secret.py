@@ -12,7 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from rotator.decision.observation import InFlightRotation
-from rotator.domain.secret import LONGEST_MASKED, MASK, Secret, redact
+from rotator.domain import secret
+from rotator.domain.secret import FEW, LONGEST_MASKED, MASK, Secret, json_may_contain_secret, redact
 from tests.vault.test_codec import full
 
 VALUE = "8e3a0b7c-1111-4222-8333-944445555666"
@@ -29,6 +30,12 @@ def test_i6_it_cannot_be_copied_out(escape: Callable[[object], object]) -> None:
         escape(Secret(VALUE))
 
 
+@pytest.mark.parametrize("escape", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_i6_what_tries_to_copy_it_is_answered_in_one_sentence(escape: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=r"^a secret cannot be pickled or copied$"):
+        escape(Secret(VALUE))
+
+
 def test_i6_a_traceback_of_a_value_that_holds_it_does_not_show_it() -> None:
     intent = full().intent
     assert intent is not None
@@ -40,6 +47,41 @@ def test_redact_finds_every_living_secret_in_any_text() -> None:
     secret = Secret(VALUE)
     assert redact(f"before {VALUE} after") == f"before {MASK} after"
     assert secret.reveal() == VALUE
+
+
+@pytest.mark.parametrize("others", [0, 2 * FEW])
+@pytest.mark.parametrize("value", ["twelve-chars", VALUE, "a" * 40, "hvs." + VALUE * 3])
+def test_redact_finds_a_secret_at_every_place_of_a_text(value: str, others: int) -> None:
+    secret, _held = Secret(value), [Secret(f"another secret, number {number:03}") for number in range(others)]
+    for before in range(30):
+        for after in range(8):
+            left, right = "." * before, "," * after
+            assert redact(left + value + right) == left + MASK + right
+    assert secret.reveal() == value
+
+
+@pytest.mark.parametrize("others", [0, 2 * FEW])
+@pytest.mark.parametrize(
+    "value", [VALUE, 'with-"quotes"-in', "back\\slash-within", "with-an-é-accent", "with\ttabulator"]
+)
+def test_a_json_text_with_a_secret_in_a_value_is_never_taken_for_one_without(value: str, others: int) -> None:
+    secret, _held = Secret(value), [Secret(f"another secret, number {number:03}") for number in range(others)]
+    for before in range(12):
+        assert json_may_contain_secret(json.dumps({"a": "." * before + value}))
+    del secret
+    assert not json_may_contain_secret(json.dumps({"a": value}))
+
+
+@pytest.mark.parametrize("others", [0, 2 * FEW])
+def test_secrets_that_begin_alike_are_masked_until_each_is_forgotten(others: int) -> None:
+    _held = [Secret(f"another secret, number {number:03}") for number in range(others)]
+    one, other = Secret(f"{others}-begins-alike-one"), Secret(f"{others}-begins-alike-two")
+    assert redact(f"{one.reveal()} {other.reveal()}") == f"{MASK} {MASK}"
+    gone, last = one.reveal(), other.reveal()
+    del one
+    assert redact(f"{gone} {other.reveal()}") == f"{gone} {MASK}"
+    del other
+    assert redact(last) == last
 
 
 def test_c14_a_word_that_is_too_short_for_a_secret_is_masked_nowhere() -> None:
@@ -69,10 +111,23 @@ def test_c14_a_secret_is_forgotten_with_its_last_copy() -> None:
 def test_c14_the_masked_secrets_are_bounded_in_size_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     long = Secret("x" * (LONGEST_MASKED + 1))
     assert redact("x" * 50) == "x" * 50
+    longest = Secret("y" * LONGEST_MASKED)
+    assert redact(longest.reveal()) == MASK
     monkeypatch.setattr("rotator.domain.secret.MOST_MASKED", 0)
     beyond = Secret("beyond-the-bound-of-masks")
     assert redact(beyond.reveal()) == beyond.reveal()
     assert long.reveal()
+
+
+def test_c14_the_last_secret_within_the_bound_is_masked_and_the_first_beyond_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gc.collect()
+    redact("")  # what earlier tests have freed no longer counts
+    monkeypatch.setattr(secret, "MOST_MASKED", len(secret._copies) + 1)
+    last, beyond = Secret("last-within-the-bound"), Secret("first-beyond-the-bound")
+    assert redact(last.reveal()) == MASK
+    assert redact(beyond.reveal()) == beyond.reveal()
 
 
 def test_secrets_compare_by_value_and_only_with_secrets() -> None:
@@ -82,5 +137,5 @@ def test_secrets_compare_by_value_and_only_with_secrets() -> None:
 
 
 def test_an_empty_secret_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match=r"^a secret cannot be empty$"):
         Secret("")

@@ -271,7 +271,7 @@ def test_a_crash_is_told_by_its_type_and_the_deepest_place_of_ours() -> None:
         kind, where = crash_site(error)
     assert kind == "RuntimeError"
     assert where.startswith("rotator.observability.serialization:")
-    assert where.endswith("in to_json_value")
+    assert where.endswith("in _to_json")
 
 
 class Boom(dict[str, object]):

@@ -366,7 +366,10 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a compromised key is deleted while another process may still publish it",
         "decision/rules/containment.py",
-        ("            if _may_still_be_published(state, access_key):\n", "            if False:\n"),
+        (
+            "            if _is_possibly_pending(state, access_key) or _may_be_made_for_the_document(state, access_key):\n",
+            "            if False:\n",
+        ),
     ),
     # --- containment, fences and waits ---
     bug(
@@ -541,8 +544,8 @@ BUGS: tuple[Bug, ...] = (
         "a late rotation takes its turn whether its window is open or not",
         "domain/due_time.py",
         (
-            "    elif spec.window is None:\n        at = _turn",
-            "    elif spec.window is None or now > found.at:\n        at = _turn",
+            "    if spec.window is None:\n        at = _turn",
+            "    if spec.window is None or now > found.at:\n        at = _turn",
         ),
         tests=("tests/domain/test_schedule.py::test_a_rotation_that_missed_its_window_waits_for_the_next",),
     ),
@@ -660,9 +663,34 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a key without a marker cannot be one that another process is about to publish",
         "decision/rules/containment.py",
-        ("    return _may_be_made_for_the_document(state, access_key)\n", "    return False\n"),
+        ("    return younger and _can_be_fenced(state, access_key)\n", "    return False\n"),
         tests=(
             "tests/reconciler/test_containment.py::test_c17_a_marked_key_whose_marker_a_person_edited_is_not_deleted_while_its_maker_publishes_it",
+        ),
+    ),
+    bug(
+        "a document in doubt is moved on by a fence",
+        "decision/rules/containment.py",
+        (" and not state.document_in_doubt and not held\n", " and not held\n"),
+        tests=(
+            "tests/reconciler/test_containment.py::test_c17_a_restored_document_is_not_fenced_and_its_newest_key_stays_valid",
+        ),
+    ),
+    bug(
+        "a fence serves only until the document has another version",
+        "decision/rules/containment.py",
+        ("fence.version <= document.version", "fence.version == document.version"),
+        tests=("tests/decision/test_decide.py::test_c17_a_marked_key_is_revoked_without_a_fence",),
+    ),
+    bug(
+        "a fence that is refused ends the pass before its other duties",
+        "reconciler/issuance.py",
+        (
+            "        except (PermissionDenied, Rejected) as error:\n            self._pass.refused_fence",
+            "        except NotFound as error:\n            self._pass.refused_fence",
+        ),
+        tests=(
+            "tests/reconciler/test_containment.py::test_c17_a_fence_that_is_refused_stops_no_other_duty_and_the_marked_key_is_revoked",
         ),
     ),
     bug(
@@ -990,7 +1018,19 @@ BUGS: tuple[Bug, ...] = (
         ("(published != used or self._initial is None)", "True"),
         tests=OWN_KEY,
     ),
+    bug(
+        "a new management key is published that may not list keys",
+        "reconciler/issuance.py",
+        ("if in_a_row >= verification.successes and not lacking:", "if in_a_row >= verification.successes:"),
+        tests=OWN_KEY,
+    ),
     # --- the secret id that the daemon itself logs in with ---
+    bug(
+        "a drill destroys the secret id that other machines log in with",
+        "vault/secret_id_rotation.py",
+        ("0 if spare_configured else self", "self"),
+        tests=SECRET_ID,
+    ),
     bug(
         "a secret id is used before it has logged in",
         "vault/secret_id_rotation.py",

@@ -117,6 +117,13 @@ class ProviderContract:
         (key,) = provider.list_keys(hand.bearer)
         assert (key.deletable, key.provider_managed, key.revocable) == (deletable, provider_managed, False)
 
+    def test_without_an_answer_no_right_of_a_new_management_key_is_known(self, provider: Provider, hand: Hand) -> None:
+        access_key, secret = hand.make(hand.bearer)
+        (key,) = provider.list_keys(hand.bearer)
+        assert key.access_key == access_key
+        with hand.down(), pytest.raises(Unavailable):
+            provider.missing_right(key, secret)
+
     def test_a_key_that_is_not_there_is_none(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
         hand.delete(access_key)

@@ -16,7 +16,7 @@ from rotator.decision.observation import RotationRequest
 from rotator.decision.state import RETRY_INTERVAL
 from rotator.domain.ledger import RotationMode
 from rotator.domain.spec import VerificationPolicy
-from rotator.errors import PermissionDenied
+from rotator.errors import PermissionDenied, Rejected, ServiceError
 from rotator.http import ServiceClock
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
@@ -32,9 +32,11 @@ from tests.support.scenarios import (
     away,
     change,
     failing,
+    lost,
     mark,
     marked_key,
     once,
+    problem,
     rotate,
 )
 from tests.support.simulated import EPOCH, PATH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, no_hook, spec
@@ -153,6 +155,128 @@ def test_c17_a_marked_key_whose_marker_a_person_edited_is_not_deleted_while_its_
     maker.run_for(DAY)
     assert works(sim)
     assert sim.published_key() != first
+
+
+DENIED = PermissionDenied("the policy denies it", service="vault", kind="permission")
+TOO_LARGE = Rejected("the document is too large", service="vault", kind="too_large")
+
+
+def with_a_marked_stranger(**changes: Any) -> tuple[Sim, Actor, str, str]:
+    """A world with an ordinary key in grace, and a marked key that a person made a moment ago."""
+    sim, daemon, first = adopted(**changes)
+    sim.time.advance(HOUR)
+    rotate(daemon)
+    sim.time.advance(MINUTE)
+    made = sim.make_key("by hand")[0].access_key
+    mark(daemon, made)
+    return sim, daemon, first, made
+
+
+@pytest.mark.parametrize("refusal", [DENIED, TOO_LARGE])
+def test_c17_a_fence_that_is_refused_stops_no_other_duty_and_the_marked_key_is_revoked(refusal: ServiceError) -> None:
+    sim, daemon, in_grace, made = with_a_marked_stranger()
+    failing(sim, "write_document", refusal)
+    outcome = daemon.run()
+    assert not sim.live(made)
+    assert outcome.error is None
+    assert sim.ledger().compromised == ()
+    daemon.run_for(2 * DAY)
+    assert not sim.live(in_grace)
+
+
+def test_c17_a_pass_ends_with_the_refusal_while_a_marked_key_may_still_be_published() -> None:
+    sim, daemon, _, _ = with_a_marked_stranger()
+    daemon.run()
+    pending = marked_key(sim, len(sim.kv[DOCUMENT]))
+    leaked = sim.make_key("by hand", created=sim.time.now - 300 * DAY)[0].access_key
+    mark(daemon, pending, leaked)
+    failing(sim, "write_document", DENIED)
+    outcome = daemon.run()
+    assert (outcome.error, sim.live(pending), sim.live(leaked)) == (DENIED, True, False)
+    sim.hook = no_hook
+    daemon.run()
+    assert not sim.live(pending)
+
+
+def test_c17_a_restored_document_is_not_fenced_and_its_newest_key_stays_valid() -> None:
+    sim, daemon, _ = adopted()
+    sim.time.advance(HOUR)
+    newest = rotate(daemon)
+    sim.time.advance(HOUR)
+    del sim.kv[DOCUMENT][1:]
+    daemon.restart()
+    daemon.run()
+    made = sim.make_key("by hand")[0].access_key
+    mark(daemon, made)
+    daemon.run_for(2 * DAY)
+    assert (sim.live(made), sim.live(newest), len(sim.kv[DOCUMENT])) == (False, True, 1)
+    assert problem(daemon) == "document_restored"
+
+
+def test_c17_a_document_that_a_person_removed_stays_removed_although_a_key_is_marked() -> None:
+    sim, daemon, _ = adopted()
+    sim.remove(DOCUMENT)
+    daemon.restart()
+    made = sim.make_key("by hand", created=sim.time.now - 300 * DAY)[0].access_key
+    mark(daemon, made)
+    daemon.run()
+    assert (sim.live(made), sim.kv.get(DOCUMENT, [])) == (False, [])
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_c17_a_fence_whose_answer_is_lost_is_not_written_again(gone: bool) -> None:
+    sim, daemon, _, made = with_a_marked_stranger()
+    if gone:
+        sim.keys[made].deleted_at = sim.time.now
+    before = len(sim.kv[DOCUMENT])
+    failing(sim, "write_document", lost(), phase="after")
+    daemon.run_for(HOUR)
+    assert (len(sim.kv[DOCUMENT]) - before, sim.live(made), sim.ledger().compromised) == (1, False, ())
+
+
+def test_c17_the_fence_of_another_process_serves_as_well() -> None:
+    sim, daemon, _, made = with_a_marked_stranger()
+    other = Actor(sim, daemon.spec, owner="daemon-B")
+    before = len(sim.kv[DOCUMENT])
+
+    def fenced_by_the_other() -> None:
+        once(sim, "write_document", "after", kill)
+        with contextlib.suppress(Killed):
+            other.run()
+        sim.hook = no_hook
+
+    once(sim, "write_document", "before", fenced_by_the_other)
+    daemon.run()
+    assert (len(sim.kv[DOCUMENT]) - before, sim.live(made)) == (1, False)
+
+
+@pytest.mark.parametrize("behind", [timedelta(0), 11 * MINUTE])
+@pytest.mark.parametrize("description", ["by hand", "of the published key"])
+def test_c17_a_key_is_not_deleted_while_its_maker_publishes_it_whatever_its_description_and_the_clocks_say(
+    behind: timedelta, description: str
+) -> None:
+    sim, maker, first = adopted(max_clock_skew=HOUR)
+    sim.time.skew_provider = -behind
+    second = rotate(maker)
+    sim.time.advance(HOUR)
+    revoker = Actor(sim, maker.spec, owner="daemon-B")
+    making = reconcile(maker.spec, maker.context, maker.local_state, RotationRequest("asked", second))
+    next(making)  # the key is there, and its verification waits
+    (made,) = set(sim.live_keys()) - {first, second}
+    pasted = sim.keys[second].key.description if description == "of the published key" else description
+    sim.keys[made].key = replace(sim.keys[made].key, description=pasted)
+    mark(revoker, made)
+
+    def publish_and_be_killed() -> None:
+        once(sim, "write_document", "after", kill)
+        with contextlib.suppress(Killed):
+            go_on(sim, making)
+        sim.hook = no_hook
+
+    once(sim, "delete_key", "before", publish_and_be_killed)
+    revoker.run()
+    assert works(sim)
+    assert not sim.live(made)
 
 
 def test_c17_the_fence_of_a_first_key_leaves_an_empty_document_that_gets_a_first_key() -> None:

@@ -216,3 +216,10 @@ def test_the_notes_at_a_document_say_what_is_unknown_in_words() -> None:
     }
     changed = {"rotator_created_at": "unknown", "rotator_expires_at": "2026-01-01T00:00:00Z"}
     assert notes(ledger(current=current)) == {**known, **changed}
+
+
+def test_c5_of_a_ledger_that_was_taken_over_and_has_a_current_key_the_former_document_is_read_as_well() -> None:
+    elsewhere = {"path": FORMER, "access_field": "a", "secret_field": "s"}
+    kept, unborn = other("a", **elsewhere, successor="billing"), other("b", **elsewhere, current=None)
+    emptied = other("c", **elsewhere, successor="billing", current=None)
+    assert related(kept, unborn, emptied) == [(kept, 7, document()), (unborn, 7, document()), (emptied, 7, None)]

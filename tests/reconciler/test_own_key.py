@@ -15,7 +15,7 @@ from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Indeterminate, PermissionDenied, Unavailable
 from rotator.providers.management_key import KeyPair, ManagementKeyGuard, OwnKey
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, MINUTE, mark
+from tests.support.scenarios import DAY, HOUR, MINUTE, failing, mark
 from tests.support.simulated import PATH, Actor, Killed, Sim, SimProvider, SimVault, no_hook
 
 T = TypeVar("T")
@@ -52,7 +52,8 @@ def log_in(actor: Actor, initial: Secret | None = None) -> OwnKey:
         return KeyPair(document.access_key, document.secret)
 
     key = OwnKey(read, initial=(lambda: initial) if initial else None)
-    actor.context = replace(actor.context, provider=ManagementKeyGuard(LoggedIn(actor.sim, key=key), key))
+    guard = ManagementKeyGuard(LoggedIn(actor.sim, key=key), key)
+    actor.context = replace(actor.context, provider=guard, manages_account=True)
     return key
 
 
@@ -213,6 +214,78 @@ def test_c20_the_key_in_use_is_not_deleted_as_long_as_the_published_one_does_not
     world.sim.publish_by_hand(other.access_key, secret.reveal())
     assert provider.delete_key(world.first)
     assert world.sim.live_keys() == [other.access_key]
+
+
+LACKING = "acme: the management key may not read api_key"
+
+
+def problem_of(world: World) -> str:
+    problem = world.sim.ledger().problem
+    return problem.message if problem else ""
+
+
+def test_c20_a_new_key_that_authenticates_and_may_not_manage_the_account_is_given_up() -> None:
+    world = World()
+    world.sim.missing_right = LACKING
+    outcome = world.daemon.run(RotationRequest("asked", world.first))
+    assert world.sim.published_key() == world.first
+    assert outcome.error is None
+    assert f"authenticates and was not seen to manage the account within 300 s ({LACKING})" in problem_of(world)
+    assert "verification_failed" in [entry.reason for entry in world.sim.ledger().history]
+    world.daemon.run_for(MINUTE)
+    assert world.sim.live_keys() == [world.first], "the key that was given up is revoked"
+    world.sim.missing_right = ""
+    world.daemon.run_for(2 * DAY)
+    world.daemon.run(RotationRequest("asked again", world.first))
+    assert world.sim.published_key() != world.first
+    assert problem_of(world) == ""
+
+
+def test_c20_a_right_that_takes_effect_while_the_key_is_verified_is_waited_for() -> None:
+    world = World()
+    world.sim.missing_right = LACKING
+    asked = 0
+
+    def hook(name: str, phase: str) -> None:
+        nonlocal asked
+        asked += (name, phase) == ("missing_right", "before")
+        world.sim.missing_right = LACKING if asked < 3 else ""
+
+    world.sim.hook = hook
+    world.daemon.run(RotationRequest("asked", world.first))
+    assert world.sim.published_key() != world.first
+    assert asked == 3
+
+
+def test_c20_without_an_answer_about_the_rights_the_new_key_is_not_published() -> None:
+    world = World()
+    away = Unavailable("acme: the answer (503) shows no right", service="acme", kind="unexpected_answer")
+    failing(world.sim, "missing_right", away)
+    world.daemon.run(RotationRequest("asked", world.first))
+    assert world.sim.published_key() == world.first
+    assert str(away) in problem_of(world)
+
+
+def test_c20_an_emergency_does_not_publish_a_key_that_could_not_revoke_the_leaked_one() -> None:
+    world = World()
+    world.sim.missing_right = LACKING
+    mark(world.daemon)
+    world.daemon.run_for(HOUR)
+    assert world.sim.published_key() == world.first
+    assert LACKING in problem_of(world)
+    world.sim.missing_right = ""
+    world.daemon.run_for(2 * HOUR)
+    assert not world.sim.live(world.first)
+    assert world.sim.live_keys() == [world.sim.published_key()]
+
+
+def test_the_key_of_any_other_application_is_verified_by_its_login_alone() -> None:
+    world = World()
+    world.daemon.context = replace(world.daemon.context, manages_account=False)
+    world.sim.missing_right = LACKING
+    world.daemon.run(RotationRequest("asked", world.first))
+    assert world.sim.published_key() != world.first
+    assert "missing_right" not in world.sim.calls
 
 
 def test_c20_people_see_which_key_the_account_logs_in_with() -> None:

@@ -77,3 +77,15 @@ def test_i3_an_unnamed_version_proves_nothing_where_the_bearer_is_not_known() ->
     daemon.run_for(HOUR)
     assert sim.live(first)
     assert first in sim.ledger().compromised_keys()
+
+
+def test_i3_a_revocation_is_not_verified_by_an_account_that_does_not_know_the_bearer() -> None:
+    sim, daemon, first = adopted()
+    rotate(daemon)
+    sim.kv["doc:" + PATH][0].pruned = True
+    sim.bearers.clear()
+    mark(daemon, first)
+    outcome = daemon.run()
+    assert outcome.wait.problem is not None
+    assert outcome.wait.problem.reason == "bearer_gone"
+    assert first in sim.ledger().names()

@@ -166,6 +166,8 @@ class Sim:
     """The id that an earlier process made; empty in a Vault that is quite new."""
     kept: dict[str, int] = field(default_factory=dict)
     """How many versions Vault keeps, where it does not keep all."""
+    missing_right: str = ""
+    """What new management keys may not read at the provider."""
     forbidden: bool = False
     """Whether the provider denies our management key everything."""
     projects: set[str] | None = None
@@ -577,6 +579,9 @@ class SimProvider:
             return self.sim.effect("authenticate", execute)
         except (Unavailable, Indeterminate, Rejected):
             return ProbeResult.INCONCLUSIVE
+
+    def missing_right(self, key: Key, secret: Secret) -> str:
+        return self._effect("missing_right", lambda: self.sim.missing_right)
 
     def bearer_exists(self, bearer: str) -> bool:
         return self._effect("bearer_exists", lambda: bearer in self.sim.bearers)

@@ -269,12 +269,52 @@ def test_a_person_is_told_what_vault_denies(host: Host) -> None:
     assert host.logs_in()
 
 
+def test_each_step_of_a_rotation_is_told_when_it_is_done(host: Host) -> None:
+    host.daemon().maintain()
+    host.role.calls.clear()
+    told: list[tuple[str, list[str]]] = []
+    host.daemon().rotate(compromised=True, on_step=lambda step: told.append((step, [*host.role.calls])))
+    assert told == [
+        ("generated", []),
+        ("registered", ["register"]),
+        ("verified", ["register", "try"]),
+        ("in_use", ["register", "try"]),
+        ("destroyed", ["register", "try", "destroy"]),
+        ("destroyed", ["register", "try", "destroy", "destroy"]),
+    ]
+
+
+def test_the_configured_secret_id_can_be_spared(host: Host) -> None:
+    host.daemon().maintain()
+    former = host.held.current
+    assert former is not None
+    assert host.daemon().rotate(compromised=True, spare_configured=True) == 1
+    assert host.held.current is not None
+    assert host.role.valid == {INITIAL.reveal(), host.held.current.reveal()}
+
+
 def test_no_more_secret_ids_are_made_than_can_be_destroyed(host: Host) -> None:
     host.role.denied = frozenset({"destroy"})
     daemon = host.daemon()
-    for _ in range(MAX_FORMER + 5):
+    for _ in range(MAX_FORMER + 1):
         daemon.rotate()
-    assert len(host.held.former) == MAX_FORMER
+    held = host.held
+    with pytest.raises(Refused, match=r"no new one is made: .* rotate-login --compromised"):
+        daemon.rotate()
+    assert host.held == held
+    assert len(held.former) == MAX_FORMER
+
+
+def test_a_leaked_secret_id_is_destroyed_also_where_there_was_no_place_for_another_former_one(host: Host) -> None:
+    daemon = host.daemon()
+    for _ in range(MAX_FORMER + 1):
+        daemon.rotate()
+    leaked = host.held.current
+    assert leaked is not None
+    assert daemon.rotate(compromised=True) == MAX_FORMER + 2
+    assert host.held.current is not None
+    assert host.role.valid == {host.held.current.reveal()}
+    assert leaked.reveal() not in host.role.valid
 
 
 def test_the_file_is_private_and_a_damaged_one_is_refused_with_what_to_do(host: Host) -> None:

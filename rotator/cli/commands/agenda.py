@@ -76,8 +76,8 @@ def command(session: Session, applications: Sequence[str], days: int) -> int:
 
 def _show(entries: Sequence[AgendaEntry], now: datetime, days: int) -> None:
     counts = Counter(entry.action for entry in entries)
-    told = ", ".join(_counted(counts[action], noun) for action, noun in COUNTED.items() if counts[action])
-    say(f"The next {pluralize(days, 'day')}: {told or 'nothing is due'}; times in {zone_now(now)}")
+    due = ", ".join(_counted(counts[action], noun) for action, noun in COUNTED.items() if counts[action])
+    say(f"The next {pluralize(days, 'day')}: {due or 'nothing is due'}; times in {zone_now(now)}")
     width = min(max((len(entry.application) for entry in entries), default=0), LONGEST_NAME)
     late = sorted((entry for entry in entries if entry.at < now), key=lambda entry: entry.action != "contain")
     if late:

@@ -72,8 +72,8 @@ def _print(event: Mapping[str, Any]) -> None:
     fields = dict(event)
     level, at, name = (str(fields.pop(field, "")) for field in ("level", "timestamp", "event"))
     subject = visible_line(str(fields.pop("application", "") or fields.pop("account", "") or "-"))
-    told = "  ".join(f"{field}={_short(value)}" for field, value in fields.items() if value not in ("", None))
-    say(f"{_time(at)}  {level:<7}  {subject}  {name}  {told}".rstrip(), **LEVEL_STYLES.get(level, {}))
+    described = "  ".join(f"{field}={_short(value)}" for field, value in fields.items() if value not in ("", None))
+    say(f"{_time(at)}  {level:<7}  {subject}  {name}  {described}".rstrip(), **LEVEL_STYLES.get(level, {}))
 
 
 def _short(value: Any) -> str:

@@ -81,7 +81,7 @@ def command(session: Session, words: tuple[str, ...], since: str | None, trail: 
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file for its owner alone: it tells who was breached, and from where. A link is
+    """Write the file for its owner alone: it names who was breached, and from where. A link is
     replaced, never followed."""
     try:
         if not path.is_symlink() and path.exists() and not path.is_file():
@@ -112,7 +112,7 @@ def _removed_unless_moved(file: Path) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-# --- told -----------------------------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------------------
 
 
 def _list(session: Session, found: IncidentList) -> int:
@@ -214,8 +214,8 @@ def _draw(report: IncidentReport) -> None:
         if one.replaced_at:
             cells[column(one.replaced_at)] = "◆"
         cells[last] = "✕" if one.closed_at else "▶"
-        told = f"revoked after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "valid"
-        say(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
+        state = f"revoked after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "valid"
+        say(f"  {one.application:<{names}}  {''.join(cells)}  {state}")
     if len(slowest) > MOST_DRAWN:
         say(f"  … and {len(slowest) - MOST_DRAWN} that were faster")
     say("  ━ compromised and valid   ◆ replaced   ✕ verified as revoked")

@@ -73,7 +73,7 @@ def command(session: Session, access_keys: Sequence[str], secret: bool, scan: st
     if scan is not None:
         return _of_text(session, scan)
     keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=list(access_keys))
-    _tell(session, keys_info, {})
+    _show(session, keys_info, {})
     return _worst(keys_info)
 
 
@@ -87,7 +87,7 @@ def _worst(keys_info: Iterable[KeyInfo]) -> int:
     return 1 if any(key_info.state == "unknown" for key_info in keys_info) else 0
 
 
-def _tell(session: Session, keys_info: Sequence[KeyInfo], remarks: dict[str, str], **more: Any) -> None:
+def _show(session: Session, keys_info: Sequence[KeyInfo], remarks: dict[str, str], **more: Any) -> None:
     if session.json:
         click.echo(json.dumps({"keys": [key_info.as_json() for key_info in keys_info], **more}, indent=2))
         return
@@ -115,7 +115,7 @@ def _of_secret(session: Session) -> int:
     _unread(unread)
     if match:
         keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=[match.access_key])
-        _tell(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), valid=None)
+        _show(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), valid=None)
         return _worst(keys_info)
     said = {
         ProbeResult.VALID: "it is VALID: revoke it at the provider, and find out where it was made",
@@ -204,7 +204,7 @@ def _of_text(session: Session, file: str) -> int:
         remarks[name] = ", ".join(said)
     others = len(uuids) - len(matches)
     lines = {name: {"named": found.names.get(name, []), "secret": matches.get(name, [])} for name in names}
-    _tell(session, keys_info, remarks, lines=lines, other_uuids=others)
+    _show(session, keys_info, remarks, lines=lines, other_uuids=others)
     if not session.json:
         if not names:
             say("the text names no key of a configured application")

@@ -1,4 +1,4 @@
-"""``rotator notify``: whom the alarm tells, and with --test whether messages arrive."""
+"""``rotator notify``: who is notified, and with --test whether messages arrive."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def command(session: Session, applications: Sequence[str]) -> int:
             worst = max(worst, one.failure.exit_code)
             answers.append({"name": one.name, "error": one.failure.as_json()})
             failures += [(one.name, sentence) for sentence in one.failure.sentences]
-    for name, told in () if session.json else grouped(plans):
-        say(f"{name}: {told}")
+    for name, plan in () if session.json else grouped(plans):
+        say(f"{name}: {plan}")
     complain(failures)
     if session.json:
         click.echo(json.dumps({"applications": answers}, indent=2))

@@ -53,8 +53,13 @@ def command(session: Session, applications: Sequence[str], holder: str, form: st
     The mount of a path is taken to be its first segment. Vault's default policy is not needed
     beside it.
     """
-    # PLC0415: hvac is not for --help
-    from rotator.setup.policies import consumer_policies, daemon_policy, provider_rights, render, watcher_policy  # noqa: PLC0415
+    from rotator.setup.policies import (  # noqa: PLC0415 - hvac is not for --help
+        consumer_policies,
+        daemon_policy,
+        provider_rights,
+        render,
+        watcher_policy,
+    )
     from rotator.util.suggestions import closest_match  # noqa: PLC0415 - see above
     from rotator.vault.policy import policy_text  # noqa: PLC0415 - see above
 

@@ -133,7 +133,7 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
 
     def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[OperationResult]:
         found: Sequence[OperationResult] = session.ask(
-            "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **request
+            "rotate", progress, notify=compromised, applications=list(names), confirm=list(confirmed), **request
         )
         return found
 
@@ -146,7 +146,7 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
             raise Interrupted(
-                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: rotator incident tells whether "
+                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: rotator incident shows whether "
                 "it was written; if it was not, run the same command again"
             ) from None
         if compromised:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from rotator.cli.session import Session, common, pass_session
 from rotator.errors import Refused
+
+if TYPE_CHECKING:
+    from rotator.vault.secret_id_rotation import SecretIdRotation
+
+
+@contextmanager
+def login_rotation(session: Session) -> Iterator[SecretIdRotation]:
+    """What rotates the secret id of the configured login. Raises ``Refused`` if ``own_secret_id``
+    is not set."""
+    from rotator.app import open_runtime  # noqa: PLC0415 - hvac and httpx are for commands that contact something
+
+    with closing(open_runtime(session.path)) as app:
+        rotation = app.vault.secret_ids
+        if rotation is None:
+            raise Refused(
+                "the secret id is not rotated here: set own_secret_id in [vault.auth], or replace it at Vault and in "
+                "its file"
+            )
+        yield rotation
 
 
 @click.command(
@@ -27,15 +48,7 @@ def command(session: Session, *, compromised: bool) -> int:
     Needs [vault.auth] own_secret_id. The new secret id has to log in before the former one is given
     up. The daemon reads the file at its next login.
     """
-    from rotator.app import open_runtime  # noqa: PLC0415 - hvac and httpx are for commands that contact something
-
-    with closing(open_runtime(session.path)) as app:
-        rotation = app.vault.secret_ids
-        if rotation is None:
-            raise Refused(
-                "the secret id is not rotated here: set own_secret_id in [vault.auth], or replace it at Vault and in "
-                "its file"
-            )
+    with login_rotation(session) as rotation:
         destroyed = rotation.rotate(compromised=compromised)
     if session.json:
         click.echo(json.dumps({"rotated": True, "destroyed": destroyed}))

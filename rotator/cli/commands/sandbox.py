@@ -73,17 +73,17 @@ def command(session: Session, verb: str, what: str | None, directory: Path) -> i
             click.echo("starting OpenBao, the stand-in of Scaleway, three applications and the daemon …", err=True)
         client.start(directory)
         answer = client.ask(directory, "status")
-        return _tell(session, answer, _started(answer))
+        return _answer(session, answer, _started(answer))
     if verb == "stop":
         client.stop(directory)
-        return _tell(session, {"stopped": str(directory)}, f"stopped; its files are in {directory}")
+        return _answer(session, {"stopped": str(directory)}, f"stopped; its files are in {directory}")
     answer = client.ask(directory, verb, what or "")
-    return _tell(
+    return _answer(
         session, answer if verb == "status" else {"done": answer}, _picture(answer) if verb == "status" else answer
     )
 
 
-def _tell(session: Session, answer: Any, text: str) -> int:
+def _answer(session: Session, answer: Any, text: str) -> int:
     click.echo(json.dumps(answer, indent=2) if session.json else text)
     return 0
 

@@ -67,7 +67,7 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
         "reason": asked.reason or "",
     }
     if asked.dry_run:
-        return _foretell(session, session.ask("preview", **request))
+        return _show_previews(session, session.ask("preview", **request))
     if asked.compromised and not asked.yes and not session.json and session.can_ask():
         say(f"rotator: {_meaning(session, request)}", err=True)
         if not click.confirm("go on?", err=True):
@@ -76,7 +76,7 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else say) as onlooker:
         try:
             found: MassRotationReport = session.ask(
-                "mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request
+                "mass_rotation", onlooker, notify=asked.compromised, wait=asked.wait, **request
             )
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
@@ -118,15 +118,15 @@ def _concerned(found: Preview) -> str:
 # --- beforehand -----------------------------------------------------------------------------------
 
 
-def _foretell(session: Session, told: Sequence[Preview]) -> int:
+def _show_previews(session: Session, previews: Sequence[Preview]) -> int:
     """Say what would be done, in which order, how long it would take, and which keys would
     remain."""
     if session.json:
-        click.echo(json.dumps({"mass_rotations": [one.as_json() for one in told]}, indent=2))
+        click.echo(json.dumps({"mass_rotations": [one.as_json() for one in previews]}, indent=2))
     else:
-        for one in told:
+        for one in previews:
             _say_beforehand(one)
-    blocked = [one.account for one in told if one.blocked]
+    blocked = [one.account for one in previews if one.blocked]
     if blocked:
         raise Refused(
             f"account {blocked[0]} has no room for another key: delete keys that are not needed, or have the quota "
@@ -139,7 +139,7 @@ def _say_beforehand(found: Preview) -> None:
     order = found.order
     again = f" (goes on with {order.id}, begun {format_time(order.begun_at)})" if found.again else ""
     say(f"account {found.account}: {_concerned(found)}{again}")
-    room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
+    room = "the provider does not report how many" if found.room is None else f"the quota has room for {found.room}"
     if found.foreseen:
         say(
             f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about "

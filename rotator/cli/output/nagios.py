@@ -56,11 +56,11 @@ def line(views: Sequence[ApplicationStatus], remarks: Iterable[str], now: dateti
     for view in views:
         found.setdefault(problem_line(view), []).append(view)
     remarks = list(remarks)
-    told = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [
+    named = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [
         _plain(text) for text in remarks
     ]
-    state = State.CRITICAL if found.keys() & set(PRESSING) else State.WARNING if told else State.OK
-    sentence = "; ".join([*told, _calm(views, now)] if told else [_calm(views, now)])
+    state = State.CRITICAL if found.keys() & set(PRESSING) else State.WARNING if named else State.OK
+    sentence = "; ".join([*named, _calm(views, now)] if named else [_calm(views, now)])
     return state, f"{PROGRAM} {state.name} - {sentence} | {_performance(views, found)}"
 
 
@@ -76,8 +76,8 @@ def _named(what: str, views: Sequence[ApplicationStatus]) -> str:
     ]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     ways_out = dict.fromkeys(_way_out(view) for view in views)
-    told = "".join(f" ({way_out})" for way_out in list(ways_out)[:MOST_NAMED] if way_out)
-    return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}{told}"
+    remedies = "".join(f" ({way_out})" for way_out in list(ways_out)[:MOST_NAMED] if way_out)
+    return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}{remedies}"
 
 
 def _reason(view: ApplicationStatus) -> str:

@@ -41,7 +41,7 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "key.deleted": ("", lambda f: f"deleted {f['access_key']}; verifying the revocation"),
     "key.delete_unconfirmed": (
         "yellow",
-        lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells",
+        lambda f: f"the answer to the delete of {f['access_key']} was lost; the next probe shows what became of it",
     ),
     "key.revoked": ("green", lambda f: f"{f['access_key']} is revoked ({f['verification']})"),
     "key.revocation_unverified": ("red", lambda f: f"{f['access_key']} is deleted and still answers; probing goes on"),
@@ -124,9 +124,9 @@ class Progress:
             self._last[name] = line
             clock, name = f"{self._elapsed():7.2f} s", visible_line(name)
             width = columns() if sys.stderr.isatty() else sys.maxsize
-            told = beside(f"{clock}  {name}", visible_line(beside_utc(line)), width)
+            shown = beside(f"{clock}  {name}", visible_line(beside_utc(line)), width)
             shown = (
-                f"{click.style(clock, dim=True)}  {click.style(name, bold=True)}{click.style(told, fg=colour or None)}"
+                f"{click.style(clock, dim=True)}  {click.style(name, bold=True)}{click.style(shown, fg=colour or None)}"
             )
             click.echo(shown, file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None)
 

@@ -1,4 +1,4 @@
-"""How commands that order something tell what became of it, and ask again where a name has to be
+"""How commands that order something report what became of it, and ask again where a name has to be
 repeated."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def report(
     *,
     timing: Callable[[OperationResult, float], str] | None = None,
 ) -> int:
-    """Tell each result, and the exit code of the worst."""
+    """Prints each result; returns the exit code of the worst."""
     elapsed = time.monotonic() - session.started
     if session.json:
         answer = {"applications": [result.as_json() for result in results], "elapsed_seconds": round(elapsed, 3)}

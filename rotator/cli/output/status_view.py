@@ -101,11 +101,11 @@ def summary(views: Sequence[ApplicationStatus], whole: int) -> str:
     """How many applications are in which phase, the most pressing first: ``204 applications: 2
     blocked, 3 grace, 199 idle``."""
     counts = Counter(view.phase for view in views)
-    told = ", ".join(f"{counts[phase]} {phase}" for phase in WORST_FIRST if counts[phase])
+    counted = ", ".join(f"{counts[phase]} {phase}" for phase in WORST_FIRST if counts[phase])
     number = (
         pluralize(whole, "application") if len(views) == whole else f"{len(views)} of {pluralize(whole, 'application')}"
     )
-    return f"{number}: {told}"
+    return f"{number}: {counted}"
 
 
 def _pressing(views: Sequence[ApplicationStatus]) -> list[ApplicationStatus]:
@@ -177,8 +177,8 @@ def _held(view: ApplicationStatus) -> Text:
         return Text(view.next.reason, "magenta")
     if hold.until:
         return Text(f"{view.next.reason}, ends {format_relative(hold.until, view.as_of)}", "magenta")
-    told = f"{view.next.reason}, for {format_span(view.as_of - hold.at)}, without an end"
-    return Text(told, "bold red" if view.hold_forgotten else "magenta")
+    held = f"{view.next.reason}, for {format_span(view.as_of - hold.at)}, without an end"
+    return Text(held, "bold red" if view.hold_forgotten else "magenta")
 
 
 def _with_problem(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:

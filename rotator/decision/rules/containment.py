@@ -20,7 +20,7 @@ def contain_compromised(state: ApplicationState) -> Step | None:
     """Revokes compromised keys that are certainly unpublished, before any other rule (rule 9). It
     works without a trusted document: otherwise a writer of the document could disable
     containment."""
-    ledger = state.ledger
+    ledger, fence = state.ledger, None
     if ledger.account != state.spec.account:
         return None  # another account does not have these keys
     for mark in ledger.compromised:
@@ -40,8 +40,9 @@ def contain_compromised(state: ApplicationState) -> Step | None:
                 continue
             if access_key == state.published and state.observation.preconditions is None:
                 return CheckPreconditions(urgent=True, revoke_first=True)
-            if _may_still_be_published(state, access_key):
-                return FenceDocument()
+            if _is_possibly_pending(state, access_key) or _may_be_made_for_the_document(state, access_key):
+                fence = FenceDocument()  # after what needs none: the write may be refused
+                continue
             return WriteLedger(
                 start_revocation(ledger, access_key, _version_of(state, access_key), "compromised"),
                 (revocation_scheduled(access_key, "compromised"),),
@@ -50,6 +51,8 @@ def contain_compromised(state: ApplicationState) -> Step | None:
             state.observation.deleted | state.observation.revoked.keys() | state.observation.undeletable.keys()
         ):
             return DeleteKey(access_key, "compromised", even_if_published=revoke_first)
+    if fence is not None and not state.observation.fence_refused:
+        return fence
     if (state.urgent_mode or state.observation.in_flight) and acting_forbidden(state) is None:
         return None  # consumers and a secret in memory come first; verifications later
     return finalize_revocations(state) or _verify(state, state.ledger.compromised_keys())
@@ -68,31 +71,37 @@ def acting_forbidden(state: ApplicationState) -> Step | None:
     return configuration_moved(state) or document_unreadable(state) or document_stale(state)
 
 
-def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
-    """Whether a process may hold the secret of a marked key and publish it, deleted or not, unless
-    the document gets a new version."""
-    in_flight, document = state.observation.in_flight, state.observation.document
-    if not document.can_be_fenced or (
-        in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
-    ):
-        return False
-    for key, marker in state.tagged_keys:
-        if key.access_key == access_key:
-            return state.disposition(key, marker) is Disposition.POSSIBLE
-    return _may_be_made_for_the_document(state, access_key)
+def _is_possibly_pending(state: ApplicationState, access_key: str) -> bool:
+    """Whether a process may hold the secret of a marked key with a marker and publish it, deleted
+    or not, unless the document gets a new version."""
+    return _can_be_fenced(state, access_key) and any(
+        key.access_key == access_key and state.disposition(key, marker) is Disposition.POSSIBLE
+        for key, marker in state.tagged_keys
+    )
 
 
 def _may_be_made_for_the_document(state: ApplicationState, access_key: str) -> bool:
-    """Whether a key without a marker may have been created upon the present version of the
-    document: a person may have edited the description since, and a new key is not shown at once."""
+    """Whether a marked key may have been created upon the present version of the document, whatever
+    its marker says: a person may have edited the description, and a new key is not shown at once.
+
+    What the version publishes existed before it, so a key that is older than that one was not. If
+    the fence is refused, the key is revoked without one: most likely no process holds its secret.
+    """
     document, fence = state.observation.document, state.observation.fence
-    fenced = fence is not None and fence.version == document.version and access_key in fence.compromised
-    if fenced or state.was_published(access_key):
+    fenced = fence is not None and fence.version <= document.version and access_key in fence.compromised
+    if fenced or state.observation.fence_refused or state.was_published(access_key):
         return False
-    key = state.observation.key(access_key)
-    if key is None or document.created_time is None:
-        return True
-    return key.created_at + state.spec.stale_claim_timeout >= document.created_time
+    key, published = state.observation.key(access_key), state.observation.key(state.published)
+    younger = key is None or published is None or key.created_at >= published.created_at
+    return younger and _can_be_fenced(state, access_key)
+
+
+def _can_be_fenced(state: ApplicationState, access_key: str) -> bool:
+    """Whether a fence would keep this key from being published, and overwrites nothing that a
+    person has to look at: a document in doubt stays as it is."""
+    in_flight = state.observation.in_flight
+    held = in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
+    return state.observation.document.can_be_fenced and not state.document_in_doubt and not held
 
 
 def _version_of(state: ApplicationState, access_key: str) -> int:

@@ -18,9 +18,12 @@ from rotator.domain.ledger import (
 
 
 def is_verified_revoked(ledger: Ledger, access_key: str) -> bool:
-    """Whether the history records the key as revoked: a compromised key is revoked before the
-    ledger follows the document."""
-    return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
+    """Whether the history or an incident records the key as revoked: a compromised key is revoked
+    before the ledger follows the document."""
+    revoked = {entry.access_key for entry in ledger.history if entry.event == "revoked"}
+    return access_key in revoked or any(
+        record.access_key == access_key for incident in ledger.incidents for record in incident.revocations
+    )
 
 
 def revocation_scheduled(access_key: str, reason: str) -> Event:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from rotator.domain.ports import Clock, Provider, TapSink, VaultStore
+from rotator.domain.ports import Provider, TapSink, VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
@@ -81,26 +81,27 @@ class DrillResult:
 class StepTimer:
     """Times the steps by their events, and the calls through what it wraps."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._began = clock.now()
+    def __init__(self, now: Callable[[], datetime], steps: Mapping[str, str] = STEPS) -> None:
+        self._now = now
+        self._descriptions = steps
+        self._began = now()
         self.steps: list[DrillStep] = []
         self.calls: dict[str, float] = {}
 
     def seconds(self, since: datetime | None = None) -> float:
         """Seconds since that time; by default, since the drill began."""
-        return (self._clock.now() - (since or self._began)).total_seconds()
+        return (self._now() - (since or self._began)).total_seconds()
 
     def saw(self, event: str, fields: Mapping[str, object]) -> None:
         """Times a step."""
-        if event in STEPS:
-            self.steps.append(DrillStep(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
+        if event in self._descriptions:
+            self.steps.append(DrillStep(self.seconds(), self._descriptions[event], str(fields.get("access_key", ""))))
 
     def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The same call, with its first success timed."""
 
         def run(*arguments: Any, **options: Any) -> Any:
-            began = self._clock.now()
+            began = self._now()
             answer = call(*arguments, **options)
             self.calls.setdefault(name, self.seconds(began))
             return answer
@@ -124,7 +125,7 @@ class TimedStep:
 
 def drill(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
     """Contains the application's keys as if they had leaked, and times it."""
-    timer = StepTimer(context.clock)
+    timer = StepTimer(context.clock.now)
     timed = replace(
         context,
         sink=TapSink(context.sink, timer.saw),

@@ -15,18 +15,44 @@ from rotator.util.formatting import format_seconds, format_span, format_time, pl
 from rotator.util.terminal import visible
 
 STYLE = """
-:root { --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --bad: #b3261e; --good: #1a7f4b; --mark: #c77700; --paper: #fff; --soft: #f4f6f8 }
+:root {
+  --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --bad: #b3261e; --good: #1a7f4b;
+  --mark: #c77700; --paper: #fff; --soft: #f4f6f8;
+}
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaed; --faint: #9aa3ad; --line: #363c44; --bad: #ff8a80; --good: #6fd49b; --mark: #ffb74d; --paper: #15181c; --soft: #1e2329 } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line) }
-.faint { color: var(--faint) } .bad { color: var(--bad) } .good { color: var(--good) } code { font-size: .92em }
-.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .figures div { background: var(--soft); border-radius: 6px; padding: .5rem .9rem }
-.figures b { display: block; font-size: 1.3rem } table { border-collapse: collapse; width: 100%; font-size: .9rem }
-th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line) } th { color: var(--faint); font-weight: 500 }
-svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px } svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
-svg .axis { stroke: var(--line) } svg .life { stroke: var(--bad); stroke-width: 5 } svg .open { stroke-dasharray: 4 3 }
-svg .made { fill: var(--good) } svg .revoked { fill: var(--bad) } svg .event { fill: var(--mark); fill-opacity: .75 } svg .rejected { fill: none; stroke: var(--mark) }
+  :root {
+    --ink: #e8eaed; --faint: #9aa3ad; --line: #363c44; --bad: #ff8a80; --good: #6fd49b;
+    --mark: #ffb74d; --paper: #15181c; --soft: #1e2329;
+  }
+}
+body {
+  font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
+}
+h1 { font-size: 1.6rem; margin: 0 0 .3rem }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line) }
+.faint { color: var(--faint) }
+.bad { color: var(--bad) }
+.good { color: var(--good) }
+code { font-size: .92em }
+.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
+.figures div { background: var(--soft); border-radius: 6px; padding: .5rem .9rem }
+.figures b { display: block; font-size: 1.3rem }
+table { border-collapse: collapse; width: 100%; font-size: .9rem }
+th, td {
+  text-align: left; vertical-align: top; padding: .25rem .7rem .25rem 0;
+  border-bottom: 1px solid var(--line);
+}
+th { color: var(--faint); font-weight: 500 }
+svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px }
+svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
+svg .axis { stroke: var(--line) }
+svg .life { stroke: var(--bad); stroke-width: 5 }
+svg .open { stroke-dasharray: 4 3 }
+svg .made { fill: var(--good) }
+svg .revoked { fill: var(--bad) }
+svg .event { fill: var(--mark); fill-opacity: .75 }
+svg .rejected { fill: none; stroke: var(--mark) }
 @media print { body { max-width: none } details > * { display: block } }
 """
 
@@ -278,4 +304,6 @@ def _moments(report: IncidentReport) -> str:
         )
         for one in report.moments()
     ]
-    return f"<details{' open' if len(rows) <= 30 else ''}><summary>{pluralize(len(rows), 'event')}</summary>{_table(('after', 'what', 'application', 'key', ''), rows)}</details>"
+    opened = " open" if len(rows) <= 30 else ""
+    table = _table(("after", "what", "application", "key", ""), rows)
+    return f"<details{opened}><summary>{pluralize(len(rows), 'event')}</summary>{table}</details>"

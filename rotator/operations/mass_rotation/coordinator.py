@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -203,7 +204,7 @@ def run_mass_rotation(
         finished_results = _run_admitted(
             pending,
             admission,
-            lambda one, admission=admission: _rotate_candidate(scope, one, order, admission, sleep),  # type: ignore[misc]  # bound on purpose
+            partial(_rotate_candidate, scope, order=order, admission=admission, sleep=sleep),
             go_on,
         )
         for result in finished_results:

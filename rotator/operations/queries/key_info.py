@@ -176,7 +176,8 @@ def _impact(state: str, found: KeyLookup, now: datetime) -> str:
         rest = f"; it is revoked by itself in {format_span(until - now)}" if until and until > now else ""
         return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
     return {
-        "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",
+        "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it "
+        "first)",
         "revoking": f"nothing: it is being revoked; rotator status {name} shows the progress",
         "compromised": f"nothing: it is being revoked; rotator status {name} shows the progress",
         "untracked": f"nothing, or the rotation of {name} in progress would start again; {leaked}",

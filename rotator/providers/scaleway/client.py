@@ -96,11 +96,20 @@ class ScalewayClient:
                 raise error
             self._sleep(pause)
 
-    def try_secret(self, call: ApiCall, secret: Secret, path: str, *, urgent: bool = False) -> HttpResponse:
-        """One GET with a secret other than the management key's."""
-        return self._send(
-            call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds()
-        )
+    def try_secret(
+        self,
+        call: ApiCall,
+        secret: Secret,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        urgent: bool = False,
+        end: float | None = None,
+    ) -> HttpResponse:
+        """One GET with a secret other than the management key's. ``end`` as for ``call``."""
+        timeout = time.monotonic() + self._timeout.total_seconds()
+        end = timeout if end is None else min(timeout, end)
+        return self._send(call, secret, "GET", path, params=params, urgent=urgent, end=end)
 
     def _authenticated(self, call: ApiCall, method: str, path: str, *, once: bool, **request: Any) -> HttpResponse:
         """One attempt, and one more if the management key was rejected and has been replaced in its

@@ -18,7 +18,7 @@ from rotator.errors import Indeterminate, QuotaExceeded, ServiceError, TooManyKe
 from rotator.http import HttpResponse
 from rotator.providers.scaleway.audit_trail import read_audit_trail
 from rotator.providers.scaleway.client import ScalewayClient
-from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, lacks_right, missing, unauthenticated
+from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, error_of, lacks_right, missing, unauthenticated
 from rotator.providers.scaleway.quota import QuotaHeadroom, limit_on_keys
 from rotator.providers.scaleway.responses import Unexpected, bearer_of, body_of, created_of, key_of, page_of
 
@@ -156,6 +156,20 @@ class ScalewayProvider:
             pass
         return ProbeResult.INCONCLUSIVE
 
+    def missing_right(self, key: Key, secret: Secret) -> str:
+        """The first read that is denied to the new key and not to the key in use. The quota is a
+        hint: without an answer it is not needed."""
+        call = self._call(f"reading with the new key {key.access_key}")
+        page = {"organization_id": self._organization, "page": "1", "page_size": "1"}
+        application = f"applications/{_id(key.bearer, 'application_id', call)}"
+        for path, params in (("api-keys", page), (_key_path(key.access_key, call), {}), (application, {})):
+            if denied := self._denied(call, secret, path, params):
+                return denied
+        try:
+            return self._denied(call, secret, "quota", page, end=time.monotonic() + QUOTA_TIMEOUT)
+        except ServiceError:
+            return ""
+
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the application exists."""
         call = self._call(f"looking for the application {bearer}")
@@ -206,6 +220,19 @@ class ScalewayProvider:
         accept: Accept,
     ) -> HttpResponse:
         return self._api.call(call, "GET", path, params=params, urgent=self._urgent, end=end, accept=accept)
+
+    def _denied(
+        self, call: ApiCall, secret: Secret, path: str, params: dict[str, str], *, end: float | None = None
+    ) -> str:
+        """Why this secret may not read what the management key may; empty if it may, or if neither
+        may."""
+        answer = self._api.try_secret(call, secret, path, params=params, urgent=self._urgent, end=end)
+        if _ok(answer):
+            return ""
+        if not lacks_right(answer):
+            raise call.not_done(f"the answer ({answer.status}) shows no right", kind="unexpected_answer")
+        known = self._get(call, path, params=params, end=end, accept=lambda one: _ok(one) or lacks_right(one))
+        return str(error_of(answer, call)) if _ok(known) else ""
 
     def _page(
         self, call: ApiCall, path: str, name: str, params: dict[str, str], *, end: float | None = None

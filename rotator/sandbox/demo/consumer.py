@@ -101,7 +101,7 @@ class Consumer:
         return Counter({key: count for key, count in self.turned_away.items() if key not in self.compromised})
 
     def work(self, stop: threading.Event) -> None:
-        """Work until told to stop."""
+        """Work until asked to stop."""
         while not stop.wait(random.uniform(*PAUSE)):  # noqa: S311 - only so that they do not march in step
             self.step()
 
@@ -150,7 +150,7 @@ class Finder:
         self._pair = (access_key, secret)
 
     def work(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Try until it was refused many times in a row, or told to stop."""
+        """Try until it was refused many times in a row, or asked to stop."""
         in_a_row, since = 0, 0.0
         while in_a_row < CERTAIN and not stop.is_set():
             accepted = self._api.try_key(*self._pair)

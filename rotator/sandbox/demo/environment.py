@@ -186,7 +186,7 @@ class World:
         return True
 
     def reload_daemon(self) -> None:
-        """Tell the daemon to read its configuration again."""
+        """Have the daemon read its configuration again."""
         if self.daemon:
             self.daemon.send(signal.SIGHUP)
 

@@ -120,7 +120,7 @@ class Picture:
         return legend
 
     def _ticker(self, room: int, width: int) -> list[Text]:
-        told: list[Text] = []
+        lines: list[Text] = []
         happened = [
             line for line in list(self._chronicle.lines) if line.who
         ]  # the lines of the scenario are in the head
@@ -129,8 +129,8 @@ class Picture:
             text.append(f"{line.who:<8} ", style="bold").append(
                 shorten(line.text, width - 19), style="red" if line.bad else ""
             )
-            told.append(text)
-        return told
+            lines.append(text)
+        return lines
 
 
 def column(at: float) -> int:

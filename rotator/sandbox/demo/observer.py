@@ -30,7 +30,7 @@ class DemoObserver:
         self._seen_versions = dict.fromkeys(chronicle.applications, 0)
 
     def work(self, stop: threading.Event) -> None:
-        """Look until told to stop."""
+        """Look until asked to stop."""
         while not stop.wait(EVERY):
             try:
                 self.look()

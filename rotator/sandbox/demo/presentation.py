@@ -112,7 +112,7 @@ def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> V
         for consumer in world.consumers:
             world.run_thread(consumer.work, world.stop)
         try:
-            story.tell()
+            story.run()
         except Stuck as stuck:
             trouble = str(stuck)
         world.freeze()

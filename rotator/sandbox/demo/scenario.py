@@ -65,7 +65,7 @@ class Story:
     stopped_well: bool = False
     command_output: str = ""
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All of it, in order."""
         self.rotate()
         self.kill_in_the_middle()

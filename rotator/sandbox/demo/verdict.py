@@ -15,7 +15,7 @@ from rotator.sandbox.demo.scenario import Drill, Kill, Story
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left at the end: the live keys at the provider, told apart by why they live."""
+    """What is left at the end: the live keys at the provider, grouped by why they live."""
 
     published: tuple[str, ...]
     in_grace: tuple[str, ...]

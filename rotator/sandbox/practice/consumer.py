@@ -25,7 +25,7 @@ class PractisingConsumer:
         self._secret: Secret | None = None
 
     def work(self, stop: threading.Event) -> None:
-        """Work until told to stop."""
+        """Work until asked to stop."""
         waited = REFRESH_INTERVAL
         while not stop.wait(CALL_INTERVAL):
             waited += CALL_INTERVAL

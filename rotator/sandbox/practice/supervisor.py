@@ -23,7 +23,7 @@ REQUEST_TIMEOUT = 5.0
 
 
 def main(directory: Path) -> int:
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
     signal.signal(signal.SIGTERM, _stop)
     with Playground(directory) as playground, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         path = directory / SOCKET

@@ -16,7 +16,7 @@ from rotator.sandbox.scaleway.settings import REAL_LATENCY
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
     parser = argparse.ArgumentParser(
         prog="python -m rotator.sandbox.scaleway", description="A stand-in of Scaleway's IAM API."
     )

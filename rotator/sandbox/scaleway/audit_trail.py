@@ -32,7 +32,7 @@ _NAMES = {"api_key": "APIKey", "application": "Application", "user": "User"}
 
 @dataclass(frozen=True)
 class Deed:
-    """One call as the trail tells it. ``resources`` are pairs of type and id."""
+    """One call as the trail records it. ``resources`` are pairs of type and id."""
 
     recorded_at: datetime
     organization: Organization = field(repr=False)
@@ -50,7 +50,7 @@ class Deed:
 
 
 def deed_of(change: Change) -> Deed:
-    """A change to IAM as the trail tells it."""
+    """A change to IAM as the trail records it."""
     return Deed(
         recorded_at=change.at,
         organization=change.organization,
@@ -145,7 +145,7 @@ def _resource(kind: str, name: str, deed: Deed) -> dict[str, Any]:
 
 
 def made_up(at: datetime, bearer: IamBearer, method_name: str, said: Mapping[str, Any]) -> Deed:
-    """A call as an operator tells it; of what was not said, something likely."""
+    """A call as an operator describes it; of what was not given, something likely."""
     usual = {
         "source_ip": "203.0.113.7",
         "user_agent": "curl/8.5.0",
@@ -153,5 +153,5 @@ def made_up(at: datetime, bearer: IamBearer, method_name: str, said: Mapping[str
         "service_name": "scaleway.instance.v1.Api",
     }
     resources = tuple((kind, name) for kind, name in said.get("resources", ()))
-    told = {**usual, **said, "resources": resources}
-    return Deed(recorded_at=at, organization=bearer.organization, principal=bearer.id, method_name=method_name, **told)
+    given = {**usual, **said, "resources": resources}
+    return Deed(recorded_at=at, organization=bearer.organization, principal=bearer.id, method_name=method_name, **given)

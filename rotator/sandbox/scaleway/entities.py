@@ -1,4 +1,4 @@
-"""The things that the stand-in keeps: organisations, bearers, keys; and what it tells of them and
+"""The things that the stand-in keeps: organisations, bearers, keys; and what it reports of them and
 of what happened."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HAND = Actor()
 
 
 class Change(NamedTuple):
-    """What the service's own log tells of a change to IAM."""
+    """What the service's own log records of a change to IAM."""
 
     at: datetime
     organization: Organization
@@ -111,7 +111,7 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class KeyView:
-    """A key as ground truth tells it, without its secret. ``deleted_at`` is None while it lives;
+    """A key as ground truth has it, without its secret. ``deleted_at`` is None while it lives;
     ``revocation_delay`` is how many seconds later the last gateway refuses it."""
 
     access_key: str

@@ -3,7 +3,7 @@
 A rule is an action and which requests it picks. Rules are asked in the order in which they were
 added; the first that picks a request has it, and none of the others counts it.
 
-======== =============================================================================================================
+======== ==================================================================================
 status   an error answer of ``status`` instead of the real one
 drop     the connection is closed without an answer
 reset    the connection is reset without an answer
@@ -11,8 +11,9 @@ truncate the real answer, cut in the middle of its body
 delay    ``seconds`` pass before the request is executed
 drip     the real answer, one byte of the body every ``seconds``
 hang     no answer until ``release()``; the request is executed then
-late     an error answer of ``status`` now (0: the connection is closed), executed ``seconds`` later (None: on ``release()``)
-======== =============================================================================================================
+late     an error answer of ``status`` now (0: the connection is closed); the request is
+         executed ``seconds`` later (None: on ``release()``)
+======== ==================================================================================
 
 ``status``, ``drop`` and ``reset`` do not execute the request, unless ``executed`` says that they do
 and only the answer is lost; with it, ``hang`` executes the request first. A request whose secret is

@@ -87,7 +87,7 @@ def get_quotum(state: StandInState, caller: Caller, request: ApiRequest) -> Answ
 
 
 def get_project(state: StandInState, caller: Caller, request: ApiRequest) -> Answer:
-    """GET of a project, which tells the organisation's id."""
+    """GET of a project, which names the organisation's id."""
     name = caller.organization.projects.get(request.name)
     if name is None:
         raise StandInError(answers.not_found("project", request.name))
