@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.observation import Presence
+from rotator.decision.observation import Preconditions, Presence
 from rotator.decision.steps import DeleteKey
 from rotator.domain.keys import ProbeResult
-from rotator.domain.ledger import Predecessor
+from rotator.domain.ledger import Hold, Predecessor
 from tests.support.observations import (
     CURRENT,
+    NOW,
     OTHER,
     PUBLISHED,
     THIRD,
@@ -53,6 +54,17 @@ SKIPPED: dict[str, dict[str, Any]] = {
     "managed": {"keys": (key(), key(OTHER, deletable=False), key(THIRD))},
     "still published": {
         "ledger": {"compromised": (mark(PUBLISHED), mark(THIRD)), "revoking": (revoking(THIRD),)},
+    },
+    "published, and not replaceable": {
+        "ledger": {"compromised": (mark(PUBLISHED, "revoke_first"), mark(THIRD)), "revoking": (revoking(THIRD),)},
+        "preconditions": Preconditions(missing_capabilities=("update",)),
+    },
+    "held": {
+        "ledger": {
+            "compromised": (mark(OTHER), replace(mark(THIRD), override_hold=True)),
+            "revoking": (revoking(THIRD),),
+            "hold": Hold("audit", "ops", NOW),
+        },
     },
     "published at a former path": {
         "ledger": {

@@ -1679,3 +1679,24 @@ def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_a
 def test_b_a_bearer_that_is_gone_stops_the_application_when_nothing_else_is_to_be_done() -> None:
     (event,) = records(observe(bearer_observed=False)).events
     assert (event.name, event.fields["reason"]) == ("application.blocked", "bearer_gone")
+
+
+def test_a_fence_that_is_refused_is_not_asked_for_again_in_this_pass() -> None:
+    refused: dict[str, Any] = {"fence_refused": True}
+    pending = (key(), marked(OTHER, created_at=NOW - spec().stale_claim_timeout))
+    assert isinstance(decided(observe(keys=pending, **refused)), Wait)
+    full = observe(**{**DUE, "keys": (key(), marked(OTHER))}, preconditions=Preconditions((), 0), **refused)
+    assert records(full).ledger.problem == Problem(Reason.QUOTA, problem_of(full), NOW)
+    expiring = document(expires_at=NOW + DAY)
+    assert not isinstance(decided(observe(document=expiring, **refused)), FenceDocument)
+
+
+def test_an_emergency_does_not_wait_for_a_fence_that_is_refused() -> None:
+    two = observe(ledger={"compromised": (mark(PUBLISHED),)}, keys=(key(), marked(OTHER)), fence_refused=True)
+    assert decided(two, spec(max_live_keys=2)) == CheckPreconditions(urgent=True)
+
+
+def problem_of(observation: Observation) -> str:
+    found = records(observation).ledger.problem
+    assert found is not None
+    return found.message

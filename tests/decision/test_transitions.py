@@ -13,7 +13,12 @@ from rotator.decision.transitions.compromise import mark_compromised
 from rotator.decision.transitions.grace import end_grace, extend_grace, extendable_keys, start_grace
 from rotator.decision.transitions.hold import clear_hold, set_hold
 from rotator.decision.transitions.publication import commit_published
-from rotator.decision.transitions.revocation import finish_revocation, mark_republished, start_revocation
+from rotator.decision.transitions.revocation import (
+    finish_revocation,
+    is_verified_revoked,
+    mark_republished,
+    start_revocation,
+)
 from rotator.decision.transitions.rotation import abandon_rotation
 from rotator.domain.ledger import (
     INCIDENT_LIMIT,
@@ -458,3 +463,13 @@ def test_a_published_key_that_is_listed_nowhere_has_the_purpose_that_its_ledger_
     after, _ = commit_published(held, document(version=4), None, None, spec(), clocks())
     assert after.current is not None
     assert (after.current.access_key, after.current.purpose) == (PUBLISHED, purpose)
+
+
+def test_i8_a_revocation_is_known_from_the_history_and_from_the_incident() -> None:
+    entry = HistoryEntry(NOW, "revoked", OTHER, 2, "", "compromised; refused")
+    record = RevocationRecord(OTHER, NOW, "refused")
+    incident = Incident("i1", NOW, "leaked", "ops", (OTHER,), NOW, revocations=(record,))
+    assert is_verified_revoked(ledger(history=(entry,)), OTHER)
+    assert is_verified_revoked(ledger(incidents=(incident,)), OTHER)
+    assert not is_verified_revoked(ledger(history=(replace(entry, event="extended"),)), OTHER)
+    assert not is_verified_revoked(ledger(history=(entry,), incidents=(incident,)), THIRD)

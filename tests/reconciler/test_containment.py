@@ -234,6 +234,23 @@ def test_c17_a_fence_whose_answer_is_lost_is_not_written_again(gone: bool) -> No
     assert (len(sim.kv[DOCUMENT]) - before, sim.live(made), sim.ledger().compromised) == (1, False, ())
 
 
+def test_c17_a_fence_that_was_not_executed_is_written_before_the_key_is_revoked() -> None:
+    sim, daemon, _, made = with_a_marked_stranger()
+    before = len(sim.kv[DOCUMENT])
+    failing(sim, "write_document", lost(), times=1)
+    once_deleted: list[int] = []
+    hook = sim.hook
+
+    def watch(effect: str, phase: str) -> None:
+        if effect == "delete_key" and phase == "before":
+            once_deleted.append(len(sim.kv[DOCUMENT]) - before)
+        hook(effect, phase)
+
+    sim.hook = watch
+    daemon.run_for(HOUR)
+    assert (once_deleted, sim.live(made)) == ([1], False)
+
+
 def test_c17_the_fence_of_another_process_serves_as_well() -> None:
     sim, daemon, _, made = with_a_marked_stranger()
     other = Actor(sim, daemon.spec, owner="daemon-B")

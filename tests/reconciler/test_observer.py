@@ -256,3 +256,13 @@ def test_a_verification_that_observations_interrupt_ends_at_its_timeout_all_the_
     failed = [fields for name, fields in daemon.sink.events if name == "rotation.verification_failed"]
     assert len(failed) == 1
     assert sim.calls.count("authenticate") <= timeout / daemon.spec.verification.interval + 10
+
+
+def test_people_are_told_of_another_current_key_once_and_of_nothing_else() -> None:
+    sim, daemon, _ = adopted()
+    rotate(daemon)
+    assert sim.calls.count("annotate") == 1
+    sim.calls.clear()
+    daemon.run_for(daemon.spec.grace + HOUR)
+    assert "key.revoked" in daemon.sink.names()
+    assert "annotate" not in sim.calls

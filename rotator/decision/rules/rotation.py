@@ -178,6 +178,7 @@ def _can_fence(state: ApplicationState) -> bool:
     return (
         bool(state.possibly_pending)
         and state.observation.document.secret is not None
+        and not state.observation.fence_refused
         and not _claimed_by_another(state)
     )
 
