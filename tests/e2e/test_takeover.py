@@ -43,7 +43,8 @@ def old_program(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         pytest.skip(f"the history of this checkout does not reach {BEFORE}: fetch all of it (git fetch --unshallow)")
     tree = tmp_path_factory.mktemp("before")
     with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
-        archive.extractall(tree, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12 has none yet
+        archive.extractall(tree)
     start = (
         f"import sys, runpy; sys.path.insert(0, {str(tree)!r}); import rotator;"
         f"assert rotator.__file__.startswith({str(tree)!r}); runpy.run_module('rotator', run_name='__main__', alter_sys=True)"
