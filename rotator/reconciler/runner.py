@@ -124,7 +124,7 @@ class PassRunner:
 
     def _raise_refused_fence(self, observation: Observation) -> None:
         """Raise why the fence was refused if something waits for it."""
-        if self._pass.refused_fence is not None and observation.fence_refused:
+        if self._pass.refused_fence is not None:
             wanted = decide(self._pass.configured, replace(observation, fence_refused=False))
             if isinstance(wanted, FenceDocument):
                 raise self._pass.refused_fence

@@ -241,6 +241,14 @@ def test_c20_a_new_key_that_authenticates_and_may_not_manage_the_account_is_give
     assert problem_of(world) == ""
 
 
+def test_c20_the_rights_of_a_new_key_are_asked_for_once_after_it_has_authenticated() -> None:
+    world = World()
+    world.sim.calls.clear()
+    world.daemon.run(RotationRequest("asked", world.first))
+    assert world.sim.published_key() != world.first
+    assert world.sim.calls.count("missing_right") == 1
+
+
 def test_c20_a_right_that_takes_effect_while_the_key_is_verified_is_waited_for() -> None:
     world = World()
     world.sim.missing_right = LACKING

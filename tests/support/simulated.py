@@ -581,6 +581,7 @@ class SimProvider:
             return ProbeResult.INCONCLUSIVE
 
     def missing_right(self, key: Key, secret: Secret) -> str:
+        assert self.sim.keys[key.access_key].secret == secret.reveal()
         return self._effect("missing_right", lambda: self.sim.missing_right)
 
     def bearer_exists(self, bearer: str) -> bool:
