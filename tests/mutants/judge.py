@@ -35,6 +35,10 @@ WALL_FACTOR = 20
 """How much longer than the CPU limits of its tests a mutant may take by the clock on the wall, on a machine that is busy with other things."""
 
 
+IDLE_LIMIT = 30.0
+"""Seconds without any use of the processor after which a mutant waits for what never comes."""
+
+
 class Judge:
     """One run: which tests run which function, and what each mutant did to them."""
 
@@ -43,6 +47,8 @@ class Judge:
         self.verdicts = Path(job["verdicts"])
         self.budget = float(job["budget"])
         self.jobs = int(job["jobs"])
+        self._moved: dict[int, tuple[int, float]] = {}
+        """By process, the processor time that it had used, and when it was last seen to use some."""
         self.tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
         """By function, the tests that run it: how long each takes, and its place."""
 
@@ -101,6 +107,7 @@ class Judge:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
                 name, _ = running.pop(pid)
+                self._moved.pop(pid, None)
                 code = os.waitstatus_to_exitcode(status)
                 note(
                     name,
@@ -108,10 +115,21 @@ class Judge:
                 )
                 return
             for late, (_, deadline) in running.items():
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self._is_idle(late):
                     os.kill(late, signal.SIGKILL)
             if pid == 0:
                 time.sleep(0.002)
+
+    def _is_idle(self, pid: int) -> bool:
+        """Whether the process has used no processor time for a while: it waits for a lock or a thread for ever."""
+        now = time.monotonic()
+        used, since = self._moved.get(pid, (-1, now))
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks = int(fields[11]) + int(fields[12])
+            if ticks != used:
+                self._moved[pid] = (ticks, now)
+        return used >= 0 and now - self._moved.get(pid, (0, now))[1] > IDLE_LIMIT
 
 
 _LIMITS = {signal.SIGXCPU, signal.SIGKILL}
