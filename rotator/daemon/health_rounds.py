@@ -89,7 +89,7 @@ class HealthCheck:
         self._idle = idle
         self._at = time.monotonic()
         self._moved = (0, self._at)
-        self._told: UnhealthyReason | None = None
+        self._reported: UnhealthyReason | None = None
 
     def look(self) -> None:
         """Make a round, if it is time; only from the main loop. Waits for nothing."""
@@ -111,9 +111,9 @@ class HealthCheck:
         self._report(found)
 
     def _report(self, found: UnhealthyReason | None) -> None:
-        if found == self._told:
+        if found == self._reported:
             return
-        self._told = found
+        self._reported = found
         if found is None:
             self._sink.emit("heartbeat.healthy")
         else:

@@ -43,13 +43,12 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
                 raise
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_no_skip(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith('Execution of job "%s" skipped: maximum number of running instances')
 
 
-logging.getLogger("apscheduler.scheduler").addFilter(_is_news)
-"""A job that comes due while it runs is skipped, and is scheduled again at its end:
-no reason for a warning."""
+# A job that comes due while it runs is skipped and scheduled again at its end: no warning.
+logging.getLogger("apscheduler.scheduler").addFilter(_is_no_skip)
 
 
 class Scheduler:

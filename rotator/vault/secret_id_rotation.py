@@ -39,8 +39,8 @@ OnStep = Callable[[str], None]
 the login), ``destroyed`` (a former one)."""
 
 
-def _untold(step: str) -> None:
-    """No caller waits for the steps."""
+def _ignore_step(step: str) -> None:
+    """For callers that do not follow the steps."""
 
 
 class AppRoleApi(Protocol):
@@ -116,7 +116,9 @@ class SecretIdRotation:
         finally:
             self._running.release()
 
-    def rotate(self, *, compromised: bool = False, spare_configured: bool = False, on_step: OnStep = _untold) -> int:
+    def rotate(
+        self, *, compromised: bool = False, spare_configured: bool = False, on_step: OnStep = _ignore_step
+    ) -> int:
         """Replace the secret id now; how many former ones were destroyed. ``compromised``: they are
         destroyed at once, also the configured one unless ``spare_configured``. Raises
         ``RotatorError``."""
@@ -125,7 +127,7 @@ class SecretIdRotation:
 
     def _run(
         self,
-        on_step: OnStep = _untold,
+        on_step: OnStep = _ignore_step,
         *,
         wanted: bool = False,
         compromised: bool = False,

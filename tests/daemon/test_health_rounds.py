@@ -85,7 +85,7 @@ class Watched:
         more rounds are made and none of them pings."""
 
         def found() -> bool:
-            told = self.daemon._rounds._told
+            told = self.daemon._rounds._reported
             return told is not None and told.reason == reason and subject in (None, told.subject)
 
         eventually(found, f"{subject} is {reason}")

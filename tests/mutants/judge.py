@@ -47,6 +47,8 @@ class Judge:
         self.verdicts = Path(job["verdicts"])
         self.budget = float(job["budget"])
         self.jobs = int(job["jobs"])
+        self._looked_at = 0.0
+        """When the processor time of the running mutants was last looked at."""
         self._moved: dict[int, tuple[int, float]] = {}
         """By process, the processor time that it had used, and when it was last seen to use some."""
         self.tests: dict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -114,9 +116,11 @@ class Judge:
                     "survived" if code == 0 else "killed" if code > 0 else "timeout" if -code in _LIMITS else "crashed",
                 )
                 return
-            for late, (_, deadline) in running.items():
-                if time.monotonic() > deadline or self._is_idle(late):
-                    os.kill(late, signal.SIGKILL)
+            if time.monotonic() - self._looked_at >= 1:
+                self._looked_at = time.monotonic()
+                for late, (_, deadline) in running.items():
+                    if time.monotonic() > deadline or self._is_idle(late):
+                        os.kill(late, signal.SIGKILL)
             if pid == 0:
                 time.sleep(0.002)
 
@@ -124,12 +128,15 @@ class Judge:
         """Whether the process has used no processor time for a while: it waits for a lock or a thread for ever."""
         now = time.monotonic()
         used, since = self._moved.get(pid, (-1, now))
-        with contextlib.suppress(OSError, IndexError, ValueError):
+        try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks = int(fields[11]) + int(fields[12])
-            if ticks != used:
-                self._moved[pid] = (ticks, now)
-        return used >= 0 and now - self._moved.get(pid, (0, now))[1] > IDLE_LIMIT
+        except OSError:
+            return False  # it has just ended
+        ticks = int(fields[11]) + int(fields[12])
+        if ticks != used:
+            self._moved[pid] = (ticks, now)
+            return False
+        return now - since > IDLE_LIMIT
 
 
 _LIMITS = {signal.SIGXCPU, signal.SIGKILL}

@@ -76,6 +76,14 @@ def kill() -> None:
     raise Killed
 
 
+def publish_and_be_killed(sim: Sim, making: Generator[datetime, None, PassOutcome]) -> None:
+    """The process that makes a key goes on until it has written the document, or to its end."""
+    once(sim, "write_document", "after", kill)
+    with contextlib.suppress(Killed):
+        go_on(sim, making)
+    sim.hook = no_hook
+
+
 def works(sim: Sim) -> bool:
     """Whether what consumers read works."""
     version = sim.published()
@@ -94,13 +102,7 @@ def test_c17_a_marked_first_key_is_not_deleted_while_the_process_that_made_it_pu
     (first,) = sim.live_keys()
     mark(revoker, first)
 
-    def publish_and_be_killed() -> None:
-        once(sim, "write_document", "after", kill)
-        with contextlib.suppress(Killed):
-            go_on(sim, making)
-        sim.hook = no_hook
-
-    once(sim, "delete_key", "before", publish_and_be_killed)
+    once(sim, "delete_key", "before", lambda: publish_and_be_killed(sim, making))
     revoker.run()
     maker.restart()
     maker.run_for(DAY)
@@ -141,13 +143,7 @@ def test_c17_a_marked_key_whose_marker_a_person_edited_is_not_deleted_while_its_
     true.key = replace(true.key, description="by hand")
     mark(revoker, first)
 
-    def publish_and_be_killed() -> None:
-        once(sim, "write_document", "after", kill)
-        with contextlib.suppress(Killed):
-            go_on(sim, making)
-        sim.hook = no_hook
-
-    once(sim, "delete_key", "before", publish_and_be_killed)
+    once(sim, "delete_key", "before", lambda: publish_and_be_killed(sim, making))
     revoker.run()
     assert not sim.live(first)
     assert [version.data == {} for version in sim.kv[DOCUMENT]] == [True, False], "one fence is enough"
@@ -284,13 +280,7 @@ def test_c17_a_key_is_not_deleted_while_its_maker_publishes_it_whatever_its_desc
     sim.keys[made].key = replace(sim.keys[made].key, description=pasted)
     mark(revoker, made)
 
-    def publish_and_be_killed() -> None:
-        once(sim, "write_document", "after", kill)
-        with contextlib.suppress(Killed):
-            go_on(sim, making)
-        sim.hook = no_hook
-
-    once(sim, "delete_key", "before", publish_and_be_killed)
+    once(sim, "delete_key", "before", lambda: publish_and_be_killed(sim, making))
     revoker.run()
     assert works(sim)
     assert not sim.live(made)

@@ -23,6 +23,7 @@ def lay_out(booted: Machine, vault: OpenBao, scaleway: ScalewaySandbox, package:
         shutil.copy(file, booted.root / "srv" / name)  # the machine has a /tmp of its own
     booted.write("/root/.vault-token", vault.root_token.reveal(), 0o600)
     booted.write("/usr/local/bin/bao", f'#!/bin/sh\nBAO_ADDR={vault.address} exec /srv/bao "$@"\n', 0o755)
+    # Paths in the machine that was booted for this test.
     booted.write("/usr/local/bin/systemd-ask-password", "#!/bin/sh\ncat /root/management-key\n", 0o755)
     booted.write("/root/management-key", scaleway.management_secret, 0o600)
 

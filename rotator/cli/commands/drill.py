@@ -86,7 +86,7 @@ def _drill(session: Session, application: str) -> int:
     if session.json:
         click.echo(json.dumps(done.as_json(), indent=2))
     else:
-        _tell(application, done)
+        _print_result(application, done)
     if done.result.exit_code:
         say(f"rotator: {application}: {done.result.message}", err=True)
     return done.result.exit_code
@@ -101,7 +101,7 @@ def _drill_login(session: Session) -> int:
     if session.json:
         click.echo(json.dumps(done.as_json(), indent=2))
     else:
-        _tell_steps("login", done.steps)
+        _print_steps("login", done.steps)
         say(f"  in all {format_seconds(done.seconds)}; destroyed: {done.destroyed}")
     if done.failure is None:
         return 0
@@ -109,7 +109,7 @@ def _drill_login(session: Session) -> int:
     return done.failure.exit_code
 
 
-def _tell_steps(name: str, steps: Sequence[DrillStep]) -> None:
+def _print_steps(name: str, steps: Sequence[DrillStep]) -> None:
     say(f"{name}: drill")
     before = 0.0
     for step in steps:
@@ -120,8 +120,8 @@ def _tell_steps(name: str, steps: Sequence[DrillStep]) -> None:
         before = step.at
 
 
-def _tell(application: str, done: DrillResult) -> None:
-    _tell_steps(application, done.steps)
+def _print_result(application: str, done: DrillResult) -> None:
+    _print_steps(application, done.steps)
     if done.multiple is not None:
         calls = ", ".join(f"{name.partition('_')[0]} {format_seconds(took)}" for name, took in done.calls.items())
         times = (

@@ -55,7 +55,9 @@ class DemoObserver:
                 stranger = event.access_key == self._world.stranger
                 life = chronicle.born(event.access_key, self._names[event.bearer], at, stranger=stranger)
                 made = (
-                    "was made by hand; it is not managed by rotator" if stranger else "is made, and has to prove itself"
+                    "was made by hand; it is not managed by rotator"
+                    if stranger
+                    else "is created, and is verified before it is published"
                 )
                 chronicle.say(life.application, f"{life.short} {made}", at=at)
             elif event.kind == "deleted" and event.access_key in chronicle.lives:
