@@ -36,10 +36,11 @@ class OperationResult:
 
     @property
     def seconds_from_mark(self) -> float | None:
-        """Seconds between the durable mark and the verified revocation of the marked keys."""
+        """Seconds between the durable mark and the verified revocation of the marked keys; 0 if the
+        clock of another machine dated the mark later."""
         if self.marked_at is None or self.contained_at is None:
             return None
-        return (self.contained_at - self.marked_at).total_seconds()
+        return max(0.0, (self.contained_at - self.marked_at).total_seconds())
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON."""

@@ -5,11 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 SECOND = timedelta(seconds=1)
 
@@ -27,10 +22,7 @@ _UNITS = {
 }
 
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-
-
-_MOST_DIGITS = 15
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,15}}){unit})?" for unit in _UNITS), re.ASCII)
 
 
 def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
@@ -40,14 +32,14 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
     Raises ``ValueError`` with a message for the user.
     """
     match = _DURATION.fullmatch(text)
-    if not text or match is None or any(len(digits or "") > _MOST_DIGITS for digits in match.groups()):
+    if not text or match is None:
         raise ValueError('is not a duration; write a number and a unit, such as "90s", "15m", "24h", "30d" or "1d12h"')
-    counts = [int(digits or 0) for digits in match.groups()]
-    # Compared as milliseconds first: a timedelta of these could overflow.
-    milliseconds = sum(count * (unit // _UNITS["ms"]) for count, unit in zip(counts, _UNITS.values(), strict=True))
-    if milliseconds > MAX_DURATION // _UNITS["ms"]:
+    try:
+        duration = sum((int(count) * _UNITS[unit] for unit, count in match.groupdict("0").items()), timedelta())
+    except OverflowError:
+        duration = timedelta.max
+    if duration > MAX_DURATION:
         raise ValueError("is longer than a hundred years; write a shorter duration")
-    duration = timedelta(milliseconds=milliseconds)
     if duration < minimum:
         raise ValueError(f"is too short; write {format_duration(minimum)} or more")
     return duration

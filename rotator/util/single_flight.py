@@ -23,8 +23,7 @@ class SingleFlight(Generic[T]):
         self._failure_ttl = failure_ttl
         self._now = now
         self._lock = threading.Lock()
-        self._flight: Future[T] | None = None
-        self._begun = 0.0
+        self._flight: tuple[float, Future[T]] | None = None
         self._failed: tuple[float, Exception] | None = None
 
     def ask(self, call: Callable[[], T], *, since: float | None = None) -> T:
@@ -34,15 +33,15 @@ class SingleFlight(Generic[T]):
             with self._lock:
                 if self._failed is not None and self._now() < self._failed[0]:
                     raise self._failed[1].with_traceback(None)
-                flight, recent = self._flight, since is None or self._begun >= since
-                if flight is None:
-                    flight = self._flight = Future()
-                    self._begun = self._now()
+                if self._flight is None:
+                    own: Future[T] = Future()
+                    self._flight = self._now(), own
                     break
-            if recent:
-                return _result(flight)
+                begun, flight = self._flight
+            if since is None or begun >= since:
+                return flight.result()
             flight.exception()  # too old, and there is only one at a time: wait for its end
-        return self._call(call, flight)
+        return self._call(call, own)
 
     def _call(self, call: Callable[[], T], flight: Future[T]) -> T:
         try:
@@ -58,10 +57,3 @@ class SingleFlight(Generic[T]):
             self._flight = None
         flight.set_result(answer)
         return answer
-
-
-def _result(flight: Future[T]) -> T:
-    error = flight.exception()
-    if error is None:
-        return flight.result()
-    raise error.with_traceback(None)

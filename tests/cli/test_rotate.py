@@ -12,6 +12,7 @@ from rotator.decision.observation import RotationRequest
 from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.ledger import Hold
 from rotator.errors import Indeterminate, Rejected, Unavailable
+from rotator.util.formatting import format_timestamp
 from tests.cli.conftest import Desk
 from tests.support.simulated import spec
 
@@ -246,6 +247,26 @@ def test_a_mark_whose_answer_was_lost_is_found_and_not_written_twice(desk: Desk)
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert len(desk.sim.ledger().incidents) == 1
+
+
+def test_a_replacement_is_not_marked_by_a_command_that_reads_its_mark_back_late(desk: Desk) -> None:
+    """The mark is durable, its answer is lost, and the daemon has revoked the key before the command reads the ledger again."""
+    daemon, lost_at = desk.daemon(), desk.sim.time.now
+
+    def contained_by_the_daemon() -> None:
+        nonlocal lost_at
+        lost_at = desk.sim.time.now
+        desk.sim.hook = lambda *_: None
+        daemon.run_for(timedelta(minutes=5))
+        assert desk.sim.live_keys() == [NEW]
+        raise Indeterminate("no answer", service="vault", kind="timeout")
+
+    fail(desk, "write_ledger", contained_by_the_daemon, phase="after", times=1)
+    [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
+    assert (answer["outcome"], answer["access_key"]) == ("contained", NEW)
+    assert answer["revoked"] == [{"access_key": OLD, "verification": "refused"}]
+    assert answer["marked_at"] == format_timestamp(lost_at)
+    assert desk.sim.live_keys() == [NEW]
 
 
 def test_a_mark_that_may_or_may_not_be_there_is_not_called_missing(desk: Desk) -> None:

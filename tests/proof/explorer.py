@@ -562,14 +562,16 @@ def judge_end(truth: Truth, result: object) -> None:
         assert truth.published_key() != result.replaced, "I8: rotated was said, and the old key is published"  # type: ignore[attr-defined]
         assert truth.works(published.data["secret_key"]), "I8: rotated was said, and the published key does not work"
     if outcome == "contained":
-        marked_at = result.marked_at  # type: ignore[attr-defined]  # a Result of the command line
+        marks = truth.monitor.marked
+        revoked = result.revoked  # type: ignore[attr-defined]  # a Result of the command line
+        marked_at = max((marks[key] for key in revoked if key in marks), default=result.marked_at)  # type: ignore[attr-defined]  # the same
         before = {
             name
             for name in truth.monitor._ever_published
             if name in truth.keys and truth.keys[name].key.created_at < marked_at
         }
-        for access_key in before | set(result.revoked):  # type: ignore[attr-defined]  # the same
-            _assert_dead(truth, access_key, "I3", probed=result.revoked.get(access_key) == "refused")  # type: ignore[attr-defined]  # the same
+        for access_key in before | set(revoked):
+            _assert_dead(truth, access_key, "I3", probed=revoked.get(access_key) == "refused")
             assert truth.published_key() != access_key, f"I3: {access_key} was said to be contained, and is published"
 
 

@@ -694,6 +694,14 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     bug(
+        "a command whose mark is contained before it reads it back marks the replacement",
+        "operations/commands/contain.py",
+        ("        attempts.add((incident, at))\n", ""),
+        tests=(
+            "tests/cli/test_rotate.py::test_a_replacement_is_not_marked_by_a_command_that_reads_its_mark_back_late",
+        ),
+    ),
+    bug(
         "a fence relies on the ledger as it was",
         "reconciler/issuance.py",
         ("        if ledger_version != observation.ledger_version:\n", "        if False:\n"),

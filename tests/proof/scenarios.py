@@ -466,7 +466,7 @@ ALL: tuple[Scenario, ...] = (
         beside(contain(POLICY)),
         horizon=MOMENT,
         most_live=4,
-        least=42_634,
+        least=624_329,
     ),
     scenario(
         "a daemon and rotate --compromised, with a key in grace",

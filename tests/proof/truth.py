@@ -118,7 +118,7 @@ class Truth(Sim):
             ),
             tuple((true.key.description, true.alive_from, true.deleted_at) for true in self.keys.values()),
             tuple(sorted(monitor._left.items())),
-            frozenset(monitor.marked),
+            frozenset(monitor.marked.items()),
         )
 
     def read(self, version: Version) -> Ledger:

@@ -23,7 +23,7 @@ class Monitor:
     operator's revoke-first.
 
     ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions that a person wrote of
-    a document, ``restored`` those of a ledger, each with the name of the place; ``forgotten`` are keys of a name whose ledger was lost before it
+    a document, ``restored`` those of a ledger, each with the name of the place; ``marked`` says since when a ledger calls a key compromised; ``forgotten`` are keys of a name whose ledger was lost before it
     was taken over; ``graces`` are those of single bearers; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
     """
 
@@ -40,7 +40,7 @@ class Monitor:
     first: set[str] = field(default_factory=set)
     hand_written: set[tuple[str, int]] = field(default_factory=set)
     restored: set[tuple[str, int]] = field(default_factory=set)
-    marked: set[str] = field(default_factory=set)
+    marked: dict[str, datetime] = field(default_factory=dict)
     intents: set[str] = field(default_factory=set)
     condemned: set[str] = field(default_factory=set)
     seen_effects: int = 0
@@ -95,7 +95,8 @@ class Monitor:
                 data = version.data
                 if "schema" not in data:
                     continue  # damaged by hand: it says nothing
-                self.marked |= {mark["access_key"] for mark in data["compromised"]}
+                for mark in data["compromised"]:
+                    self.marked.setdefault(mark["access_key"], self.sim.time.now)
                 self.first |= {mark["access_key"] for mark in data["compromised"] if mark["mode"] == "revoke_first"}
                 self.shortened |= {access_key for _, event, access_key, *_ in data["history"] if event == "grace_ended"}
                 self.intents |= {data["intent"]["id"]} if data["intent"] else set()
@@ -199,7 +200,7 @@ class Monitor:
         assert not published_now or self.outage_allowed or access_key in self.first, (
             f"I1: {access_key} was deleted while consumers read it"
         )
-        if access_key in self._left and access_key not in self.marked | self.shortened and not published_now:
+        if access_key in self._left and access_key not in self.marked.keys() | self.shortened and not published_now:
             out = true.deleted_at - self._left[access_key]
             assert out >= self.graces.get(true.key.bearer, self.grace), (
                 f"I2: {access_key} was deleted {out} after it left the document"
@@ -228,4 +229,4 @@ class Monitor:
         assert not ledger.revoking
         assert not ledger.compromised
         for stranger in self.strangers:
-            assert self.sim.live(stranger) or stranger in self.by_people | self.marked, "I5: a stranger is gone"
+            assert self.sim.live(stranger) or stranger in self.by_people | self.marked.keys(), "I5: a stranger is gone"

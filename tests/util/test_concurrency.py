@@ -116,3 +116,7 @@ def ledger_with_current(made: FakeFleet, name: str) -> Any:
 
 def test_one_item_needs_no_thread_of_its_own() -> None:
     assert run_concurrently(lambda _: threading.current_thread(), [1]) == [threading.current_thread()]
+
+
+def test_the_threads_do_not_keep_a_command_alive_that_is_interrupted() -> None:
+    assert run_concurrently(lambda _: threading.current_thread().daemon, [1, 2]) == [True, True]

@@ -38,7 +38,7 @@ def test_c11_sixteen_threads_make_one_call_and_share_its_answer() -> None:
     call, flight = Call(), SingleFlight[str]()
     with ThreadPoolExecutor(16) as pool:
         asked = waiting(pool, 16, lambda: flight.ask(call))
-        eventually(lambda: flight._flight and len(flight._flight._condition._waiters) == 15)  # type: ignore[attr-defined]  # who waits in a Future
+        eventually(lambda: flight._flight and len(flight._flight[1]._condition._waiters) == 15)  # type: ignore[attr-defined]  # who waits in a Future
         call.let_go.set()
         assert {one.result(60) for one in asked} == {"answer 1"}
     assert flight.ask(call) == "answer 2", "an answer is shared, not remembered"
@@ -83,4 +83,26 @@ def test_c11_a_call_that_ends_the_thread_lets_the_next_one_call() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         flight.ask(ends)
+    assert flight.ask(lambda: "next") == "next"
+
+
+def test_c11_a_call_that_began_at_the_same_instant_is_fresh_enough() -> None:
+    call, flight = Call(), SingleFlight[str](now=lambda: 100.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: flight.ask(call))
+        eventually(lambda: call.made)
+        second = pool.submit(lambda: flight.ask(call, since=100.0))
+        eventually(lambda: flight._flight and flight._flight[1]._condition._waiters)  # type: ignore[attr-defined]  # who waits in a Future
+        call.let_go.set()
+        assert (first.result(60), second.result(60)) == ("answer 1", "answer 1")
+
+
+def test_a_failure_is_not_remembered_unless_it_is_asked_for() -> None:
+    flight = SingleFlight[str](now=lambda: 100.0)
+
+    def fails() -> str:
+        raise OSError("no answer")
+
+    with pytest.raises(OSError, match="no answer"):
+        flight.ask(fails)
     assert flight.ask(lambda: "next") == "next"

@@ -143,16 +143,21 @@ def mark(
     besides: frozenset[str] = frozenset(),
 ) -> Marked:
     """Marks the published key and all keys in the ledger (rule 9), or these ``keys``, and confirms
-    the write.
+    the write. A mark whose answer was lost is read back, also if it is contained by then.
 
     A revoked key is not marked. A key that is marked already takes over the options of this
     request. A key that was published as the replacement in an open incident is marked only by its
     own name, so repeating a command causes no second outage.
     """
     incident, only, keys, spared = order.incident or context.clock.token(), keys, frozenset[str](), frozenset[str]()
+    attempts, since = set[tuple[str, datetime]](), None
 
     def change(ledger: Ledger) -> Ledger:
-        nonlocal keys, spared
+        nonlocal keys, spared, since
+        for opened in ledger.incidents:
+            if (opened.id, opened.opened_at) in attempts:  # written, and the answer was lost
+                keys, since = frozenset(opened.access_keys), opened.opened_at
+                return ledger
         keys, published = _about(spec, context, ledger, only, by_name=only is None and not besides)
         spared = frozenset() if only is not None or besides else keys & replacements(ledger, published)
         keys = (keys | besides) - spared
@@ -160,17 +165,22 @@ def mark(
             raise Refused(
                 f"{spec.application} has no key yet, neither published nor in its ledger, so none can be compromised"
             )
+        at = context.clock.now()
         after = mark_compromised(
             ledger,
             keys,
             reason=order.reason,
             by=order.by,
-            at=context.clock.now(),
+            at=at,
             incident=incident,
             mode=order.mode,
             override_hold=order.override_hold,
         )
-        return ledger if after.compromised == ledger.compromised else after
+        if after.compromised == ledger.compromised:
+            since = max((mark.at for mark in ledger.compromised if mark.access_key in keys), default=None)
+            return ledger
+        attempts.add((incident, at))
+        return after
 
     _, written = update_ledger(spec, context, sleep, change)
     if written:
@@ -182,7 +192,7 @@ def mark(
             access_keys=sorted(keys),
             reason=order.reason,
         )
-    return Marked(keys, context.clock.now(), spared)
+    return Marked(keys, since or context.clock.now(), spared)
 
 
 def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
