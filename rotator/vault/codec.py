@@ -11,7 +11,6 @@ names, because a server counts names as well (``rotator.vault.budget``).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -29,7 +28,6 @@ from rotator.util.instants import is_in_range
 MOST_PLACES = 10
 """Damaged places that a message names."""
 
-_FIELD = re.compile("[a-z0-9_]{1,40}")
 _ledgers = TypeAdapter(Ledger)
 _accounts = TypeAdapter(AccountDocument)
 
@@ -70,16 +68,10 @@ def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
     return document
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    """Where in a document something is wrong. A name that is no field of the schema may be any
-    text, so it is not repeated."""
-    return ".".join(str(part) if _FIELD.fullmatch(str(part)) else "?" for part in location)
-
-
 def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int, rows: Mapping[str, type]) -> Any:
     stored = dict(data)
     schema = stored.get("schema")
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < known:
         raise LedgerUnreadable(f"{what} is damaged: it has no schema number; restore an earlier version of it in Vault")
     if schema > known:
         raise LedgerUnreadable(
@@ -89,7 +81,10 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
     try:
         value = adapter.validate_python(_unpacked(stored, rows))
     except ValidationError as error:
-        where = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()})[:MOST_PLACES])
+        # A place consists of fields of the schema and of indexes: a name that is no field is ignored
+        # here, and refused below without its text.
+        places = {".".join(map(str, problem["loc"])) for problem in error.errors()}
+        where = ", ".join(sorted(places)[:MOST_PLACES])
         raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
     found = list(_times(value))
     if where := ", ".join(name for name, time in found if not _is_bounded(time)):
@@ -185,7 +180,7 @@ def _account_from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """A field has another name."""
     return {
         **data,
-        "mass_rotations": _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"})),
+        "mass_rotations": _each(data.get("mass_rotations"), lambda one: _renamed(one, {"words": "selector"})),
     }
 
 
@@ -219,7 +214,7 @@ def _unpacked(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, An
         names = [field.name for field in fields(kind)]
         if not isinstance(row, list) or len(row) != len(names):
             return row
-        return _unpacked(dict(zip(names, row, strict=True)), _INNER_ROWS.get(kind, {}))
+        return _unpacked({name: row[at] for at, name in enumerate(names)}, _INNER_ROWS.get(kind, {}))
 
     return {
         name: [unpack(row, rows[name]) for row in value] if name in rows and isinstance(value, list) else value

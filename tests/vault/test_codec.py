@@ -27,6 +27,7 @@ from rotator.domain.ledger import (
     RotationMode,
 )
 from rotator.errors import LedgerUnreadable
+from rotator.util.durations import MAX_DURATION
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
 from tests.support.simulated import spec
 
@@ -147,6 +148,49 @@ def test_what_is_said_of_an_unreadable_ledger_names_it_and_the_remedy(path: str,
         with pytest.raises(LedgerUnreadable) as caught:
             load_ledger(change(path, value), *([name] if name != "?" else []))
         assert str(caught.value) in {f"the ledger of {name} is {said}", f"the ledger of {name} was {said}"}
+
+
+def test_r11_the_number_of_a_newer_schema_is_shown_within_bounds() -> None:
+    with pytest.raises(LedgerUnreadable, match=r"\(schema 1000000000, this one knows 5\)"):
+        load_ledger(change("schema", 10**12))
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_r11_true_is_no_schema_number_of_an_older_document(schema: int) -> None:
+    stored = json.loads((DATA / f"account-schema-{schema}.json").read_text())
+    for load in (
+        lambda: load_ledger({**of_schema_1(), "schema": True}),
+        lambda: load_account({**stored, "schema": True}, "acme"),
+    ):
+        with pytest.raises(LedgerUnreadable, match="it has no schema number"):
+            load()
+
+
+def test_r11_an_account_of_schema_1_without_mass_rotations_is_damaged() -> None:
+    stored = json.loads((DATA / "account-schema-1.json").read_text())
+    del stored["mass_rotations"]
+    with pytest.raises(LedgerUnreadable, match="damaged at mass_rotations"):
+        load_account(stored, "acme")
+
+
+def test_r11_a_ledger_of_schema_3_without_a_current_key_is_read_as_it_is() -> None:
+    stored = json.loads((DATA / "ledger-schema-3.json").read_text())
+    assert load_ledger({**stored, "current": None}).current is None
+
+
+@pytest.mark.parametrize("grace", [timedelta(0), MAX_DURATION])
+def test_the_bounds_of_a_duration_are_sound_themselves(grace: timedelta) -> None:
+    ledger = replace(full(), grace=grace)
+    assert load_ledger(json.loads(json.dumps(dump_ledger(ledger)))) == ledger
+
+
+def test_the_revocations_of_an_incident_are_stored_as_rows() -> None:
+    [incident] = full().incidents
+    ledger = replace(
+        full(), incidents=(replace(incident, revocations=(RevocationRecord("SCWA", NOW, "refused", (1,)),)),)
+    )
+    assert dump_ledger(ledger)["incidents"][0][-1] == [["SCWA", "2026-05-04T03:02:01.123456Z", "refused", [1], ""]]
+    assert load_ledger(json.loads(json.dumps(dump_ledger(ledger)))) == ledger
 
 
 def test_every_damaged_field_is_named() -> None:
@@ -334,5 +378,13 @@ def test_c18_a_date_that_nothing_can_be_computed_with_is_damage_and_is_told_by_i
     said = r"^the ledger of billing is damaged at retiring\.0\.revoke_after: a time outside of the years 1970 to 9000"
     with pytest.raises(LedgerUnreadable, match=said):
         load_ledger(change("retiring.0.revoke_after", "9999-12-31T23:59:59Z"), "billing")
+    data = change("retiring.0.revoke_after", "9999-12-31T23:59:59Z")
+    data["grace"] = "-P1D"
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_ledger(data, "billing")
+    assert str(caught.value) == (
+        "the ledger of billing is damaged at grace, retiring.0.revoke_after: a time outside of the years 1970 to 9000, or a "
+        "duration that is negative or above a hundred years; restore an earlier version of it in Vault"
+    )
     for bound in ("1970-01-01T00:00:00Z", "9000-01-01T00:00:00Z"):
         assert load_ledger(change("not_before", bound)).not_before == datetime.fromisoformat(bound)
