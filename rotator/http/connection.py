@@ -1,9 +1,9 @@
 """One connection to a service. It carries one request at a time, and records whether any byte of it
 was sent.
 
-The network streams are those of httpcore and the messages are those of h11. What httpcore and httpx
-do in between (cookies, redirects, authentication, tracing, one lock for each connection) is not
-needed here and takes most of the time of a call.
+httpcore connects (addresses, proxies, TLS), and the messages are those of h11. What httpcore and
+httpx do in between (cookies, redirects, authentication, tracing, one lock for each connection, a
+timeout set before each read and write) is not needed here and takes most of the time of a call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import httpcore
 import httpx
 
 from rotator.http.resolver import look_up
+from rotator.http.stream import NonBlockingStream
 
 if TYPE_CHECKING:
     import ssl
@@ -199,7 +200,10 @@ class Connection:
                 stream = self._secured(stream, proxy.tls, proxy.origin, exchange)
             if proxy is not None and origin.secure:
                 _open_tunnel(stream, origin, proxy, exchange)
-            return self._secured(stream, self._tls, origin, exchange)
+            stream = self._secured(stream, self._tls, origin, exchange)
+            if proxy is not None and proxy.tls is not None and origin.secure:
+                return stream  # TLS within TLS is no socket
+            return NonBlockingStream(stream.get_extra_info("socket"))
         except BaseException:
             stream.close()
             raise
