@@ -43,7 +43,8 @@ test: $(VENV)/.ready $(SUPPLY)/.ready $(SITE)/.ready  ## the whole suite, one su
 # What decides and what carries it out, the configuration and the documents: no server, no other process.
 FAST := tests/decision tests/domain tests/util tests/config tests/docs tests/operations tests/reconciler/test_runner.py \
 	tests/reconciler/test_protocol.py tests/reconciler/test_containment.py tests/reconciler/test_ownership.py \
-	tests/vault/test_codec.py tests/vault/test_responses.py tests/observability/test_events.py
+	tests/vault/test_codec.py tests/vault/test_responses.py tests/observability/test_events.py \
+	tests/proof/test_planted_words.py
 
 test-fast: $(VENV)/.ready  ## the tests that answer within a minute and a half
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(FAST)

@@ -937,7 +937,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "who waits for a call makes one more for itself",
         "util/single_flight.py",
-        ("                if flight is None:\n", "                if True:\n"),
+        ("                if self._flight is None:\n", "                if True:\n"),
         tests=("tests/providers/test_quota.py", "tests/util/test_single_flight.py"),
     ),
     bug(
