@@ -22,7 +22,7 @@ from rotator.decision.ownership import removed_application
 from rotator.domain.facts import Facts
 from rotator.domain.ledger import Ledger
 from rotator.domain.login import LoginProblem
-from rotator.domain.ports import EventSink, Provider, RequestObserver
+from rotator.domain.ports import EventSink, PresenceStore, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError, ServiceError
@@ -115,6 +115,16 @@ class AppRuntime:
     def workers(self) -> int:
         """How many applications run passes at once."""
         return self.configuration.daemon.workers
+
+    @property
+    def share_looks(self) -> bool:
+        """Whether the daemon shares its looks with others of the installation."""
+        return self.configuration.daemon.share_looks
+
+    @property
+    def presences(self) -> PresenceStore:
+        """The presences of these daemons, in Vault."""
+        return self.vault.presences
 
     @property
     def shutdown_timeout(self) -> timedelta:

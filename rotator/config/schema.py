@@ -243,6 +243,10 @@ class DaemonTable(Table):
     startup_spread: Pause = option(
         "Over how long late rotations are spread; at most a tenth of the interval.", timedelta(hours=1)
     )
+    share_looks: bool = option(
+        "Whether several daemons of one installation share the reconciling of applications for which nothing is due.",
+        default=False,
+    )
 
 
 class MetricsTable(Table):

@@ -85,6 +85,7 @@ class Daemon:
     shutdown_timeout: timedelta
     max_clock_skew: timedelta
     startup_spread: timedelta
+    share_looks: bool
 
 
 @dataclass(frozen=True)

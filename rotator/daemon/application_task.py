@@ -6,9 +6,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rotator.daemon.daemon_runtime import DaemonRuntime
+from rotator.daemon.looks import LOOKS, leaves_only_a_look, must_look_itself, next_pass
 from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.observation import RotationFailure
 from rotator.decision.status import overdue_at
@@ -20,17 +21,13 @@ from rotator.domain.status import NextAction
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
-from rotator.util.backoff import fraction
+from rotator.util.backoff import backoff
 
-SHORTEST = timedelta(milliseconds=200)
-"""The least time between two passes of one application, whatever the first one says."""
+LOST_AFTER = timedelta(minutes=10)
+"""How long a task without a job may be overdue before it is scheduled anew."""
 
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""From when on the intervals between looks are counted."""
-
-LOOKS = frozenset({"observe", "held"})
-"""Next actions that are nothing but a look."""
+CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
+"""Shortest and longest pause after an error of the program."""
 
 
 class PassResult(enum.StrEnum):
@@ -84,6 +81,9 @@ class ApplicationTask:
     on. ``parked``: it would be due, but a service that it needs is away. ``expedited``: a change
     was requested, so the next pass must not wait. ``pending_runtime``: the configuration that
     replaces this one as soon as no pass is in the middle.
+
+    ``only_look``: the last pass found the application well and nothing due, so the next one before
+    that is only a look. ``look_left``: the last look was left to another daemon.
     """
 
     spec: ApplicationSpec
@@ -104,6 +104,8 @@ class ApplicationTask:
     last_reconciled_at: datetime | None = None
     last_success_at: datetime | None = None
     pending_runtime: tuple[ApplicationSpec, DaemonRuntime] | None = None
+    only_look: bool = False
+    look_left: bool = False
     _world: ReconcileContext | None = None
 
     @property
@@ -141,6 +143,10 @@ class ApplicationTask:
             return PassResult.FAILED
         return self.summary.result if self.summary else PassResult.UNREACHABLE
 
+    def lost(self, now: datetime) -> bool:
+        """Whether it waits for a date that is long past."""
+        return not (self.running or self.parked or self.done) and self.due < now - LOST_AFTER
+
     def snapshot(self) -> TaskSnapshot:
         """What readers may know of it. Reads each field once, without a lock."""
         return TaskSnapshot(
@@ -158,6 +164,7 @@ class ApplicationTask:
             unmanaged_key_count=len(self.local_state.unmanaged_keys),
             last_reconciled_at=self.last_reconciled_at,
             last_success_at=self.last_success_at,
+            look_left=self.look_left,
         )
 
     def advance(self) -> PassOutcome | datetime:
@@ -168,7 +175,7 @@ class ApplicationTask:
         if self.passing is None:
             if self._world is None:
                 self._world = self.runtime.context(self.spec)
-            self.expedited = False
+            self.expedited = self.look_left = False
             self.passing = reconcile(self.spec, self._world, self.local_state)
         try:
             return next(self.passing)
@@ -184,6 +191,7 @@ class ApplicationTask:
         """Remember what a finished pass found; returns when the next one is due."""
         self.crashes = 0
         self.summary = _summarize(self.spec, outcome)
+        self.only_look = self.spec.configured and leaves_only_a_look(outcome)
         if outcome.error is None:
             self.last_reconciled_at = now
         if self.summary.result is PassResult.OK:
@@ -192,19 +200,29 @@ class ApplicationTask:
             self.ledger = outcome.ledger.without_past()
         if outcome.keys is not None:
             self.key_count = len(outcome.keys)
-        return self._turn(outcome.wait, now)
+        return next_pass(self.spec, outcome.wait, now)
 
-    def _turn(self, wait: Wait, now: datetime) -> datetime:
-        """When the next pass begins: as the last one says or, where that is only a look at what may
-        have changed, at the application's own place in the interval. So looks that began together,
-        as after a start, are spread evenly by the next ones, never later."""
-        until = max(wait.until, now + SHORTEST)
-        if wait.next is None or not (wait.next.at > wait.until or wait.next.action in LOOKS):
-            return until
-        interval = self.spec.resync_interval
-        place = EPOCH + interval * fraction(self.name, "look")
-        turn = until - (until - place) % interval
-        return turn if turn >= now + SHORTEST else until
+    def crashed(self) -> timedelta:
+        """Count an error of the program; returns the delay until the next pass."""
+        self.crashes += 1
+        return backoff(self.crashes, self.name, base=CRASH_BACKOFF[0], cap=CRASH_BACKOFF[1])
+
+    def leave_look(self, now: datetime) -> datetime | None:
+        """Leave the look that is due to another daemon; returns when the next one is. None if this
+        pass is more than a look, or this daemon's turn to look itself has come."""
+        summary, seen = self.summary, self.last_reconciled_at
+        if not (self.only_look and self.may_wait) or self.crashes or summary is None or seen is None:
+            return None
+        if must_look_itself(self.spec, seen, now):
+            return None
+        following, until = summary.next, now + self.spec.resync_interval
+        if following.action in LOOKS:
+            following = replace(following, at=until)
+        elif now >= following.at:
+            return None
+        self.summary, self.look_left = replace(summary, next=following), True
+        wait = Wait(min(until, following.at), following.action, following.reason, next=following)
+        return next_pass(self.spec, wait, now)
 
     def switch_runtime(self) -> bool:
         """Go over to the new configuration, if there is one and no pass is in the middle; whether
@@ -219,6 +237,7 @@ class ApplicationTask:
                 reported=self.local_state.reported
             )  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
         self.spec, self.runtime, self.pending_runtime, self._world = spec, runtime, None, None
+        self.only_look = False
         return changed
 
     def _give_up(self) -> None:

@@ -17,8 +17,10 @@ from rotator.api.listeners import Listeners
 from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.engine import Engine
 from rotator.daemon.local_daemon_handle import LocalDaemonHandle
+from rotator.daemon.look_shares import LookShares
 from rotator.daemon.main_loop import DaemonParts, MainLoop
 from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.presence_keeper import PresenceKeeper
 from rotator.daemon.reload import ReloadRequests
 from rotator.daemon.single_run import SingleRun
 from rotator.domain.ports import EventSink, RequestObserver
@@ -67,12 +69,15 @@ def build_daemon(
 ) -> MainLoop:
     """The daemon that begins with this runtime. ``rebuild`` builds the one of the next reload."""
     sinks.notifier.apply_runtime(runtime.alarm)
-    engine = Engine(runtime, sinks.notifier, changed=signals.wake)
+    shares = LookShares()
+    engine = Engine(runtime, sinks.notifier, shares=shares, changed=signals.wake)
+    presence = PresenceKeeper(engine, shares, sinks.notifier)
     monitor = Monitoring(engine, sinks.counters, sinks.calls, watchdog_interval=supervisor.watchdog_interval)
     reloads = ReloadRequests(signals.wake)
     listeners = Listeners(LocalDaemonHandle(engine, monitor, sinks.notifier, sinks.broadcast, reloads))
     monitor.watch("control API", listeners.idle)
-    return MainLoop(DaemonParts(sinks.notifier, engine, monitor, reloads, listeners), rebuild, supervisor, signals)
+    parts = DaemonParts(sinks.notifier, engine, presence, monitor, reloads, listeners)
+    return MainLoop(parts, rebuild, supervisor, signals)
 
 
 def run(build: BuildRuntime, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 from rotator.config import Control, Listener, Webhook
 from rotator.domain.facts import Facts
 from rotator.domain.login import LoginProblem
-from rotator.domain.ports import EventSink
+from rotator.domain.ports import EventSink, PresenceStore
 from rotator.errors import ConfigurationProblem
 from rotator.observability.notifications import NotificationSettings
 from rotator.operations.daemon_handle import RuntimeWithSource
@@ -29,6 +29,14 @@ class DaemonRuntime(RuntimeWithSource, Protocol):
     @property
     def workers(self) -> int:
         """How many applications are worked on at once."""
+
+    @property
+    def share_looks(self) -> bool:
+        """Whether the daemon shares its looks with others of the installation."""
+
+    @property
+    def presences(self) -> PresenceStore:
+        """The presences of these daemons, in Vault."""
 
     @property
     def shutdown_timeout(self) -> timedelta:

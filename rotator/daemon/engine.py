@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from rotator.daemon.application_task import ApplicationTask, used_runtimes
 from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.deadline_alerts import DeadlineAlerts
+from rotator.daemon.look_shares import LookShares
 from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import MAINTENANCE, pass_workers, urgent_workers
 from rotator.daemon.removed_applications import RemovedApplications, remove_from_configuration
@@ -32,27 +33,28 @@ from rotator.daemon.snapshot import EngineSnapshot
 from rotator.daemon.worker_liveness import WorkerLiveness
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
-from rotator.util.backoff import backoff
 from rotator.util.crash import crash_site
 
 STAGGER = timedelta(milliseconds=5)
 """Between two passes that begin together because a service came back or the daemon started."""
 
-LOST_AFTER = timedelta(minutes=10)
-"""How long a task without a job may be overdue before it is scheduled anew."""
-
-CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
-"""Shortest and longest pause after an error of the program."""
-
 
 class Engine:
-    """Runs the passes of all applications, each when it is due. ``changed`` is called, from any
-    thread, after a probe of a service and, when it is the end that is waited for, after a pass."""
+    """Runs the passes of all applications, each when it is due, unless ``shares`` leave it to other
+    daemons. ``changed`` is called, from any thread, after a probe of a service and, when it is the
+    end that is waited for, after a pass."""
 
     def __init__(
-        self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
+        self,
+        runtime: DaemonRuntime,
+        sink: EventSink,
+        *,
+        shares: LookShares | None = None,
+        once: bool = False,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.sink = sink
+        self.shares = shares or LookShares()
         self.once = once
         self.progress = 0
         self.progressed_at = time.monotonic()
@@ -227,7 +229,7 @@ class Engine:
         if task is None:
             return None
         try:
-            outcome = task.advance()
+            outcome = self.shares.leave(task, _now()) or task.advance()
             if isinstance(outcome, datetime):
                 return outcome
             with self.lock:
@@ -241,9 +243,9 @@ class Engine:
     def _crashed(self, task: ApplicationTask, error: Exception) -> datetime:
         """Report an error of the program; returns when the next pass of the application begins."""
         kind, where = crash_site(error)
-        task.crashes += 1
+        delay = task.crashed()
         self.sink.emit("pass.crashed", application=task.name, account=task.spec.account, error=kind, where=where)
-        return _now() + backoff(task.crashes, task.name, base=CRASH_BACKOFF[0], cap=CRASH_BACKOFF[1])
+        return _now() + delay
 
     def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
@@ -339,10 +341,8 @@ class Engine:
         with self.lock:
             if self._stopping:
                 return
-            late = _now() - LOST_AFTER
             for task in self.tasks.values():
-                waiting = not (task.running or task.parked or task.done)
-                if waiting and task.due < late and not self._schedule.has(task.name):
+                if task.lost(_now()) and not self._schedule.has(task.name):
                     self._schedule_task(task, _now())
 
 

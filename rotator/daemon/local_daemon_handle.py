@@ -48,11 +48,12 @@ class LocalDaemonHandle:
         return {task.name: task.summary.observed for task in tasks if task.summary and task.summary.observed}
 
     def observed_ledgers(self) -> Mapping[str, ObservedLedger]:
-        """The ledger of each application as its last pass saw it."""
+        """The ledger of each application as its last pass saw it, unless a look was left to another
+        daemon since."""
         return {
             task.name: ObservedLedger(task.ledger, task.last_reconciled_at)
             for task in self._engine.snapshot().tasks
-            if task.ledger is not None and task.last_reconciled_at is not None
+            if task.ledger is not None and task.last_reconciled_at is not None and not task.look_left
         }
 
     def reload(self) -> Future[ReloadResult]:

@@ -15,8 +15,10 @@ from rotator.daemon.engine import Engine
 from rotator.daemon.health_rounds import HealthCheck
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.presence_keeper import PresenceKeeper
 from rotator.daemon.reload import ReloadRequests
 from rotator.daemon.report_cadence import BoundedShare
+from rotator.daemon.runtime_lease import LOGOUT_TIMEOUT
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.status import mismatch_problem
 from rotator.errors import ConfigurationError, RotatorError
@@ -47,6 +49,7 @@ class DaemonParts:
 
     notifier: Notifier
     engine: Engine
+    presence: PresenceKeeper
     monitor: Monitoring
     reloads: ReloadRequests
     listeners: Listeners
@@ -61,6 +64,7 @@ class MainLoop:
     ) -> None:
         self.sink = self.alarm = parts.notifier
         self.engine = parts.engine
+        self.presence = parts.presence
         self.monitor = parts.monitor
         self.reloads = parts.reloads
         self.listeners = parts.listeners
@@ -72,6 +76,7 @@ class MainLoop:
         self._rounds = HealthCheck(self.engine, self.sink, self.alarm)
         self._receivers: tuple[Callable[[DaemonRuntime], None], ...] = (
             self._apply_to_applications,  # the others read the runtime in force from the engine
+            self._apply_to_presence,  # at once: the shares are of the former configuration
             self._apply_to_notifications,  # the event that reports the reload reaches the new targets
             self._apply_to_monitoring,  # after the engine: it compares its address with that of the runtime in force
             self._apply_to_listeners,  # last: they open in a worker, and report when they do
@@ -95,6 +100,7 @@ class MainLoop:
         engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
         engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))
         engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
+        self.presence.follow()
         self._first_look()
         while not self.signals.stop:
             self.signals.wait(self._tick)
@@ -217,6 +223,9 @@ class MainLoop:
     def _apply_to_applications(self, runtime: DaemonRuntime) -> None:
         self.engine.apply_runtime(runtime)
 
+    def _apply_to_presence(self, _: DaemonRuntime) -> None:
+        self.presence.follow()
+
     def _apply_to_notifications(self, runtime: DaemonRuntime) -> None:
         self.alarm.apply_runtime(runtime.alarm)
 
@@ -250,6 +259,7 @@ class MainLoop:
         limit = self.engine.runtime.shutdown_timeout.total_seconds()
         self.reloads.stop()
         self.engine.drain()
+        withdrawn = self.presence.withdraw()
         self._wait_for_the_last(limit - min(10.0, limit / 3))
         self.engine.give_up()
         self.listeners.executor.give_up()
@@ -257,6 +267,7 @@ class MainLoop:
         unfinished = self.engine.unfinished()
         self.listeners.close()
         self.monitor.close()
+        withdrawn.join(LOGOUT_TIMEOUT)
         self.engine.close()
         self.sink.emit("daemon.stopped", unfinished=unfinished)
         return 0

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from rotator.daemon.looks import longest_left
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.errors import RotatorError
 from rotator.observability.metrics import snapshot
@@ -226,6 +227,8 @@ class Monitoring:
             ),
             login=runtime.login_life(),
             login_failing=runtime.login_problem() is not None,
+            daemons=self._engine.shares.daemons,
+            looks_left=self._engine.shares.left,
         )
 
 
@@ -243,6 +246,7 @@ def _application(task: TaskSnapshot) -> snapshot.ApplicationSample:
         observed=summary.observed if summary else None,
         unreadable=bool(summary and summary.unreadable),
         rotating=task.rotating,
+        resync_interval=longest_left(task.spec) if task.look_left else None,
     )
 
 

@@ -16,6 +16,7 @@ from rotator.domain.audit import AuditTrail
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Bearer, Key, ProbeResult
 from rotator.domain.ledger import Ledger
+from rotator.domain.presence import StoredPresence
 from rotator.domain.secret import Secret
 
 
@@ -180,6 +181,16 @@ class VaultStore(Protocol):
 
     def clock_offset(self) -> timedelta:
         """Vault's clock minus this machine's, from the latest answer; zero before the first."""
+
+
+class PresenceStore(Protocol):
+    """The presences of the daemons of one installation. Calls raise as those of ``VaultStore``."""
+
+    def read_presences(self) -> Sequence[StoredPresence]:
+        """What is stored at each place that was ever used, by place. It may be a little old."""
+
+    def write_presence(self, place: int, said: Mapping[str, Any], *, cas: int) -> None:
+        """Writes the document at this place if its version is still ``cas`` (0: none)."""
 
 
 class Clock(Protocol):

@@ -241,6 +241,13 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "daemon.task_failed": EventKind("warning", "A periodic task failed; it is repeated.", ("chore", "message")),
     "daemon.crashed": EventKind("critical", "An error of the program outside of any pass.", ("error", "where")),
+    "looks.shared": EventKind("info", "So many daemons, this one included, share their looks.", ("daemons",)),
+    "looks.not_shared": EventKind(
+        "warning", "`share_looks` is set, and this daemon looks at every application itself.", ("reason", "message")
+    ),
+    "looks.presence_ignored": EventKind(
+        "warning", "A document below `daemons` of the ledger path is no presence of this version.", ("place",)
+    ),
     "metrics.listening": EventKind("info", "The metrics server listens there.", ("listen",)),
     "metrics.unavailable": EventKind(
         "error",

@@ -18,6 +18,7 @@ from rotator.vault.document_store import DocumentStore
 from rotator.vault.kv_calls import KvCalls, name_in_path
 from rotator.vault.ledger_store import LedgerStore
 from rotator.vault.policy import Right, checked_rights
+from rotator.vault.presence_documents import PresenceDocuments
 from rotator.vault.responses import Reply
 from rotator.vault.secret_id_rotation import SecretIdRotation
 
@@ -44,6 +45,8 @@ class KvStore:
         self._kv = kv = KvCalls(connection, sleep)
         self._rights = Capabilities(connection, kv.mounts)
         self._ledgers = ledgers = LedgerStore(kv, self._prefix)
+        self.presences = PresenceDocuments(kv, self._prefix)
+        """The presences of the daemons of this installation."""
         documents = DocumentStore(kv)
         self.read_ledger = ledgers.read_ledger
         self.write_ledger = ledgers.write_ledger

@@ -262,7 +262,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown table": ({"valt": {}}, "valt", "is not an option here; did you mean vault?"),
     "an unknown option": ({f"{BILLING}.gracee": "1h"}, f"{BILLING}.gracee", "is not an option here; did you mean grace?"),
     "an unknown option of a nested table": ({f"{BILLING}.verification": {"succeses": 3}}, f"{BILLING}.verification.succeses", "did you mean successes?"),
-    "an unknown option that is like none": ({"daemon.zzz": 1}, "daemon.zzz", "write one of: max_clock_skew, shutdown_timeout, startup_spread,"),
+    "an unknown option that is like none": ({"daemon.zzz": 1}, "daemon.zzz", "write one of: max_clock_skew, share_looks, shutdown_timeout,"),
     "application_id in defaults": ({"defaults.application_id": "x"}, "defaults.application_id", "is not an option here"),
     "a number for a duration": ({f"{BILLING}.grace": 30}, f"{BILLING}.grace", "write it in quotes with its unit"),
     "a duration without unit": ({f"{BILLING}.grace": "30"}, f"{BILLING}.grace", "is not a duration; write a number and a unit"),

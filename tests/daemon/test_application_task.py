@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rotator.daemon.application_task import SHORTEST, ApplicationTask, PassResult, PassSummary, result_of, used_runtimes
+from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary, result_of, used_runtimes
+from rotator.daemon.looks import SHORTEST
 from rotator.daemon.removed_applications import RemovedApplications, remove_from_configuration
 from rotator.decision.observation import InFlightRotation
 from rotator.decision.ownership import REMOVED_CLAIM_TIMEOUT
@@ -242,6 +243,7 @@ def test_readers_see_every_fact_and_no_secret() -> None:
         key_count=3,
         last_reconciled_at=NOW,
         last_success_at=later,
+        look_left=True,
         local_state=replace(in_flight("SCW2"), unmanaged_keys=frozenset({"SCW7", "SCW8"})),
     )
     seen = one.snapshot()
@@ -260,6 +262,7 @@ def test_readers_see_every_fact_and_no_secret() -> None:
         "unmanaged_key_count": 2,
         "last_reconciled_at": NOW,
         "last_success_at": later,
+        "look_left": True,
     } == vars(seen)
     assert not task().snapshot().rotating
     assert seen.name == "billing"

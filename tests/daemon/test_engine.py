@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from apscheduler.jobstores.base import JobLookupError
 
-from rotator.daemon import engine as engine_module
+from rotator.daemon import application_task as task_module
 from rotator.daemon.engine import Engine
 from rotator.daemon.scheduler import _Scheduler
 from rotator.daemon.services import VAULT, ServiceState
@@ -145,7 +145,7 @@ def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> Non
     before = len(events(made, "pass.decided"))
     engine._schedule._scheduler.remove_job("billing")
     with engine.lock:
-        engine.tasks["billing"].due = datetime.now(UTC) - 2 * engine_module.LOST_AFTER
+        engine.tasks["billing"].due = datetime.now(UTC) - 2 * task_module.LOST_AFTER
     engine.reschedule_lost()
     eventually(lambda: len(events(made, "pass.decided")) > before)
 
@@ -153,7 +153,7 @@ def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> Non
 def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     start: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "CRASH_BACKOFF", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
+    monkeypatch.setattr(task_module, "CRASH_BACKOFF", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
     made = runtime("broken", "billing", accounts={"broken": "odd"})
     crashes = iter([True, True])
     secret = "a-secret-in-an-exception"

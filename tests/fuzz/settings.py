@@ -45,7 +45,13 @@ SOUND: dict[str, dict[str, str]] = {
         "api_url": '"https://api.test"',
         "rate_limit": "50.0",
     },
-    "daemon": {"workers": "16", "shutdown_timeout": '"30s"', "max_clock_skew": '"30s"', "startup_spread": '"1h"'},
+    "daemon": {
+        "workers": "16",
+        "shutdown_timeout": '"30s"',
+        "max_clock_skew": '"30s"',
+        "startup_spread": '"1h"',
+        "share_looks": "false",
+    },
     "control": {"enabled": "true", "directory": '"/run/rotator"', "read_group": '"rotator-read"'},
     "webhook": {
         "listen": '"127.0.0.1:9465"',

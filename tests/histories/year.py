@@ -21,8 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rotator.config import load
-from rotator.daemon.application_task import SHORTEST, ApplicationTask
+from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
+from rotator.daemon.looks import SHORTEST
 from rotator.decision.decide import decide
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.steps import Wait

@@ -27,7 +27,7 @@ from rotator.reconciler.ledger_directory import LedgerDirectory
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 from tests.support.simulated import Recorder, Sim, SimProvider, spec
-from tests.support.store import SimStore
+from tests.support.store import SimPresences, SimStore
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -106,6 +106,7 @@ class FakeFleet:
     applications: dict[str, ApplicationSpec]
     stages: dict[str, Stage]
     workers: int = 4
+    share_looks: bool = False
     shutdown_timeout: timedelta = timedelta(seconds=30)
     sink: Any = field(default_factory=Recorder)
     source: str = "test.toml"
@@ -136,6 +137,10 @@ class FakeFleet:
     @property
     def vault(self) -> SimStore:
         return SimStore(self.stages["acme"])
+
+    @property
+    def presences(self) -> SimPresences:
+        return SimPresences(self.stages["acme"])
 
     @property
     def clock(self) -> RealClock:

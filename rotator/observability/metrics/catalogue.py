@@ -85,7 +85,10 @@ CATALOGUE: dict[str, Metric] = {
         "gauge", "When a pass last completed, or when the daemon started to reconcile the application.", ABOUT_ONE
     ),
     "rotator_resync_interval_seconds": Metric(
-        "gauge", "The interval at which the application is reconciled when nothing is due.", ABOUT_ONE
+        "gauge",
+        "The interval at which this daemon reconciles the application when nothing is due; longer while it leaves "
+        "that to another daemon.",
+        ABOUT_ONE,
     ),
     "rotator_rotations_total": Metric(
         "counter",
@@ -140,6 +143,14 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_config_applied_timestamp_seconds": Metric("gauge", "When the configuration in force was read."),
     "rotator_config_reload_refused": Metric(
         "gauge", "1 while the last reload was refused and the old configuration is in force."
+    ),
+    "rotator_daemons_sharing_looks": Metric(
+        "gauge",
+        "How many daemons share the reconciling of applications for which nothing is due, this one included. Missing "
+        "without `share_looks`.",
+    ),
+    "rotator_looks_left_total": Metric(
+        "counter", "Passes that this process left to another daemon, because nothing was due."
     ),
     "rotator_events_total": Metric("counter", "Events, by their names in `docs/events.md`.", ("event",)),
     # prometheus_client's own, of this process

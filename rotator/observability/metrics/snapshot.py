@@ -28,6 +28,8 @@ class ApplicationSample:
     """The problem that the last pass saw."""
     unreadable: bool = False
     rotating: bool = False
+    resync_interval: timedelta | None = None
+    """The interval of the passes of this daemon, where it leaves looks to another one."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,6 @@ class MetricsSnapshot:
     services: tuple[ServiceSample, ...] = ()
     login: tuple[timedelta, timedelta] | None = None
     login_failing: bool = False
+    daemons: int | None = None
+    """How many daemons share their looks; None without the option."""
+    looks_left: int = 0

@@ -33,7 +33,7 @@ def everything() -> dict[str, tuple[str, frozenset[str]]]:
     billing = ApplicationSample(spec(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
     services = (ServiceSample("vault", up=True), ServiceSample("acme", up=True, headroom=1))
     hour = timedelta(hours=1)
-    now = MetricsSnapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
+    now = MetricsSnapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour), daemons=2)
     calls = CallDurations()
     calls.observe("vault", "2xx", 0.1)
     exposition = Exposition(lambda: samples(now, counters.counts()), calls)
