@@ -100,8 +100,8 @@ class MainLoop:
         engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
         engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))
         engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
-        self.presence.follow()
         self._first_look()
+        self.presence.follow()
         while not self.signals.stop:
             self.signals.wait(self._tick)
             if self.signals.reload:

@@ -31,14 +31,21 @@ PRESENCE_WORKER = Pool("presence", 1)
 
 class PresenceKeeper:
     """The presence of one process. What goes wrong with it means only that this daemon looks at
-    every application itself. ``clock`` counts seconds."""
+    every application itself. ``now`` reads this machine's clock; ``clock`` counts seconds."""
 
     def __init__(
-        self, engine: Engine, shares: LookShares, sink: EventSink, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        shares: LookShares,
+        sink: EventSink,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._shares = shares
         self._sink = sink
+        self._now = now
         self._clock = clock
         self._daemon = secrets.token_hex(8)
         self._digested: tuple[Mapping[str, ApplicationSpec], str] = ({}, "")
@@ -107,7 +114,7 @@ class PresenceKeeper:
             digest = configuration_digest(runtime.specs.values())
             self._digested = runtime.specs, digest
         seen = self._engine.snapshot()
-        accounts, failing = able_to_look(seen.tasks, seen.services, datetime.now(UTC))
+        accounts, failing = able_to_look(seen.tasks, seen.services, self._now())
         return DaemonPresence(self._daemon, digest, accounts, failing)
 
     def _exchange(self, runtime: DaemonRuntime, own: DaemonPresence) -> list[DaemonPresence]:
@@ -115,7 +122,7 @@ class PresenceKeeper:
         others."""
         for attempt in range(1, ATTEMPTS + 1):
             stored = runtime.presences.read_presences()
-            vault_time = datetime.now(UTC) + runtime.vault.clock_offset()
+            vault_time = self._now() + runtime.vault.clock_offset()
             fresh = [one for one in stored if one.said and is_fresh(one, vault_time)]
             found = {one.place: presence for one in fresh if (presence := parse_presence(one.said)) is not None}
             self._report_ignored([one.place for one in fresh if one.place not in found])

@@ -1,4 +1,4 @@
-"""Speed, as ratios in one run: ``make bench`` (about ten minutes), or ``python -m tests.bench commands calls fleet emergency leak breach idle``.
+"""Speed, as ratios in one run: ``make bench`` (about ten minutes), or ``python -m tests.bench commands calls fleet emergency leak breach idle shared``.
 
 Everything is measured on the sandbox, once with the latencies that were recorded from the real API and once with none. What is
 compared stands beside it and was measured in the same run on the same machine, because only ratios travel.
@@ -23,7 +23,7 @@ from rotator.reconciler.runner import drive, reconcile
 from rotator.sandbox.process import wait_until
 from rotator.sandbox.scaleway import REAL_LATENCY
 from tests.bench.before import COMMIT, commit_before, program, with_former_names
-from tests.bench.idle import idle
+from tests.bench.idle import idle, shared
 from tests.bench.script import rotate_by_script
 from tests.bench.stand import NO_LATENCY, ONE_SUCCESS, Bench, adopted, bench, processor_seconds, row, say
 from tests.e2e.breach import prepare
@@ -313,6 +313,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "leak": leak,
     "breach": breach,
     "idle": idle,
+    "shared": shared,
 }
 
 

@@ -28,6 +28,9 @@ from tests.e2e.rig import Daemon
 RESYNC = 900
 """Seconds from one observation of an application to the next, as shipped."""
 
+SHARED_RESYNC = 60
+"""The same where daemons share their looks, or it would take an hour."""
+
 IDLE_SECONDS = 40
 FULL_HISTORIES = 1000
 
@@ -86,6 +89,48 @@ def _idle(count: int) -> tuple[int, Start]:
         row("memory with them", f"{third.memory / 2**20:.0f} MiB", "150 MiB")
         daemon.end(signal.SIGTERM)
         return count, second
+
+
+def shared(count: int = 1000, daemons: int = 3) -> None:
+    """Looks of several daemons that share them, in sum and against one: with a short interval and quick presences."""
+    say(f"{daemons} daemons that share their looks at {count:,} idle applications (every {SHARED_RESYNC} s)")
+    with bench() as rig:
+        names = rig.fleet(count, "shared")
+        defaults = f'every = "1000d"\ngrace = "24h"\nresync_interval = "{SHARED_RESYNC}s"\n'
+        rig.set_up(defaults, names, daemon='startup_spread = "1h"\nshare_looks = true')
+        running: list[Daemon] = []
+        one = 0.0
+        for number in range(daemons):
+            running.append(rig.daemon(f"shares-{number}", program=("-m", "tests.support.quick_presence")))
+            wait_until(lambda: running[-1].said("daemon.ready"), "the daemon is ready")
+            if number not in (0, daemons - 1):
+                continue
+            wait_until(lambda: _sharing(rig, count, number + 1), "all look at their shares", timeout=1200)  # noqa: B023  # at once
+            time.sleep(SHARED_RESYNC)
+            before, used, began = _listed(rig), _used(running), time.monotonic()
+            time.sleep(2 * SHARED_RESYNC)
+            looks, seconds = _listed(rig) - before, time.monotonic() - began
+            each = looks / count / (seconds / SHARED_RESYNC)
+            one = one or each
+            row(f"looks at each in an interval, {number + 1} daemons", f"{each:.2f}", f"{one:.2f}")
+            row("processor of all of them, of one core", f"{(_used(running) - used) / seconds * 100:.1f} %")
+        for daemon in running:
+            daemon.end(signal.SIGTERM)
+
+
+def _used(daemons: list[Daemon]) -> float:
+    return sum(processor_seconds(daemon.pid) for daemon in daemons if daemon.pid)
+
+
+def _sharing(rig: Bench, count: int, daemons: int) -> bool:
+    """Whether so many daemons say that they can look at everything, and the last of them has seen everything once."""
+    time.sleep(1)
+    found = []
+    for place in range(1, daemons + 1):
+        answer = rig.vault.call("GET", f"secret/data/rotator/daemons/{place}", token=rig.vault.root_token)
+        said = answer.data["data"] if answer.status == 200 else {}
+        found.append(said.get("accounts") == ["acme"] and said.get("failing") == [])
+    return all(found) and _listed(rig) >= count * daemons
 
 
 def _start(rig: Bench, name: str, count: int, port: int) -> tuple[Daemon, Start]:
