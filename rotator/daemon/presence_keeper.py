@@ -102,7 +102,7 @@ class PresenceKeeper:
         if not self._written:
             return
         self._written = False
-        with suppress(RotatorError):
+        with suppress(Exception):  # at the end the connections may be closed meanwhile; it then expires
             for stored in presences.read_presences():
                 presence = parse_presence(stored.said)
                 if presence is not None and presence.daemon == self._daemon:

@@ -121,6 +121,7 @@ def test_the_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> Non
     assert spec.stale_claim_timeout == timedelta(minutes=10)
     assert spec.max_clock_skew == configuration.daemon.max_clock_skew == timedelta(seconds=30)
     assert spec.startup_spread == configuration.daemon.startup_spread == timedelta(hours=1)
+    assert configuration.daemon.share_looks is False
     assert (spec.window, spec.timezone, spec.lifetime, spec.max_age) == (None, "UTC", None, None)
     account = configuration.accounts["acme"]
     assert (account.provider, account.api_url, account.proxy) == ("scaleway", "https://api.scaleway.com", None)

@@ -192,6 +192,37 @@ def test_one_of_several_daemons_that_is_down_is_named_and_nothing_is_said_twice(
         assert check(promtool, tmp_path, test) == ""
 
 
+def test_an_application_that_a_daemon_leaves_to_another_is_overlooked_only_where_its_own_daemon_overlooks_it(
+    promtool: str, tmp_path: Path
+) -> None:
+    def series(name: str, instance: str) -> str:
+        return f'{name}{{{ABOUT}, job="rotator", instance="{instance}"}}'
+
+    rule = ALERTS["RotatorOverlooked"]
+    labels = {**BILLING, "job": "rotator", "instance": "a"}
+    fires = {
+        "exp_labels": {"severity": rule["labels"]["severity"], **labels},
+        "exp_annotations": {
+            key: written(text, Case("", 0, 0, labels, "1h 10m 0s")) for key, text in rule["annotations"].items()
+        },
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [
+            # a looks once in 15 minutes until it hangs; b, which leaves the looks to it, saw the application five hours ago
+            {"series": series("rotator_last_reconcile_timestamp_seconds", "a"), "values": "0x120"},
+            {"series": series("rotator_resync_interval_seconds", "a"), "values": "900x120"},
+            {"series": series("rotator_last_reconcile_timestamp_seconds", "b"), "values": "-18000x120"},
+            {"series": series("rotator_resync_interval_seconds", "b"), "values": "86400x120"},
+        ],
+        "alert_rule_test": [
+            {"eval_time": "60m", "alertname": "RotatorOverlooked", "exp_alerts": []},
+            {"eval_time": "70m", "alertname": "RotatorOverlooked", "exp_alerts": [fires]},
+        ],
+    }
+    assert check(promtool, tmp_path, test) == ""
+
+
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_says_how_grave_it_is_and_what_to_do(name: str) -> None:
     rule = ALERTS[name]
