@@ -12,7 +12,7 @@ import pytest
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
 from rotator.daemon.look_shares import LookShares, Shares
-from rotator.daemon.looks import LONGEST_LEFT, MOST_LEFT, longest_left, must_look_itself
+from rotator.daemon.looks import LONGEST_LEFT, MOST_LEFT, leaves_only_a_look, longest_left, must_look_itself
 from rotator.daemon.presence import MAX_FAILING, DaemonPresence, able_to_look, configuration_digest, parse_presence
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.daemon.snapshot import ServiceSnapshot
@@ -121,6 +121,7 @@ NEVER: dict[str, PassOutcome] = {
     "a problem": outcome(problem=PROBLEM),
     "a service that is away": outcome(error=Unavailable("no answer", service="vault", kind="timeout")),
     "a hold": outcome(INTERVAL, "held", ledger=replace(LEDGER, hold=Hold("x", "ann", NOW))),
+    "a hold, whatever follows": outcome(ledger=replace(LEDGER, hold=Hold("x", "ann", NOW))),
     "a key scheduled for revocation": outcome(ledger=replace(LEDGER, revoking=(RevokingKey("SCW1", 1, "x"),))),
     "a compromised key": outcome(ledger=replace(LEDGER, compromised=(CompromisedKey("SCW1", "x", "ann", NOW),))),
     "a rotation of another process": outcome(INTERVAL + HOUR, "takeover", ledger=replace(LEDGER, intent=INTENT)),
@@ -132,6 +133,7 @@ NEVER: dict[str, PassOutcome] = {
 
 @pytest.mark.parametrize("last", NEVER.values(), ids=NEVER)
 def test_an_application_that_is_not_at_rest_is_looked_at_by_every_daemon(last: PassOutcome) -> None:
+    assert not leaves_only_a_look(last)
     one = task(last)
     assert one.leave_look(one.due) is None
     assert not one.look_left
