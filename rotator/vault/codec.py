@@ -81,8 +81,8 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
     try:
         value = adapter.validate_python(_unpacked(stored, rows))
     except ValidationError as error:
-        # A place consists of fields of the schema and of indexes: a name that is no field is ignored
-        # here, and refused below without its text.
+        # A place consists of fields of the schema and of indexes. A name that is no field is
+        # ignored here, and refused below without its text.
         places = {".".join(map(str, problem["loc"])) for problem in error.errors()}
         where = ", ".join(sorted(places)[:MOST_PLACES])
         raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
