@@ -7,6 +7,7 @@ starts (tests/support/watch.py). The end of the suite names what was skipped for
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 
@@ -19,6 +20,10 @@ from tests.support.watched.sitecustomize import HARMLESS
 
 #: Files whose tests take long and share nothing: any process may run any of them.
 ALONE = frozenset({"tests/proof/test_planted.py"})
+
+
+#: Folders whose tests wait most of their time, for servers and processes: they begin first, so that none is left over at the end.
+FIRST = ("tests/sandbox/", "tests/service/", "tests/e2e/", "tests/proof/")
 
 
 class Spread(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no annotations
@@ -64,7 +69,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # the suite runs without xdist's plugin, too
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread | None:
-    return Spread(config, log) if config.getoption("dist") == "loadfile" else None
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # files with many tests would come first, and those are quick
+    return Spread(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice the processors: much of the suite waits for processes and clocks."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)

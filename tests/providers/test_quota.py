@@ -95,7 +95,7 @@ def test_c11_threads_that_need_the_management_key_read_it_once_however_long_that
             return ""
 
         asked = [pool.submit(ask) for _ in range(16)]
-        eventually(lambda: key._reading._flight and len(key._reading._flight._condition._waiters) == 15)  # type: ignore[attr-defined]  # who waits in a Future
+        eventually(lambda: key._reading._flight and len(key._reading._flight[1]._condition._waiters) == 15)  # type: ignore[attr-defined]  # who waits in a Future
         let_go.set()
         assert [one.result(60) for one in asked] == ["timeout"] * 16
     assert read[0] == 1, "who waits shares the failure"
