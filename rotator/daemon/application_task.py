@@ -83,7 +83,8 @@ class ApplicationTask:
     replaces this one as soon as no pass is in the middle.
 
     ``only_look``: the last pass found the application well and nothing due, so the next one before
-    that is only a look. ``look_left``: the last look was left to another daemon.
+    that is only a look. ``left_to``: the daemon that the last look was left to. ``left_at``: when a
+    look was last left; None once a pass got through again.
     """
 
     spec: ApplicationSpec
@@ -105,7 +106,8 @@ class ApplicationTask:
     last_success_at: datetime | None = None
     pending_runtime: tuple[ApplicationSpec, DaemonRuntime] | None = None
     only_look: bool = False
-    look_left: bool = False
+    left_to: str = ""
+    left_at: datetime | None = None
     _world: ReconcileContext | None = None
 
     @property
@@ -164,7 +166,7 @@ class ApplicationTask:
             unmanaged_key_count=len(self.local_state.unmanaged_keys),
             last_reconciled_at=self.last_reconciled_at,
             last_success_at=self.last_success_at,
-            look_left=self.look_left,
+            left_at=self.left_at,
         )
 
     def advance(self) -> PassOutcome | datetime:
@@ -175,7 +177,7 @@ class ApplicationTask:
         if self.passing is None:
             if self._world is None:
                 self._world = self.runtime.context(self.spec)
-            self.expedited = self.look_left = False
+            self.expedited, self.left_to = False, ""
             self.passing = reconcile(self.spec, self._world, self.local_state)
         try:
             return next(self.passing)
@@ -193,7 +195,7 @@ class ApplicationTask:
         self.summary = _summarize(self.spec, outcome)
         self.only_look = self.spec.configured and leaves_only_a_look(outcome)
         if outcome.error is None:
-            self.last_reconciled_at = now
+            self.last_reconciled_at, self.left_at = now, None
         if self.summary.result is PassResult.OK:
             self.last_success_at = now
         if outcome.ledger is not None:
@@ -207,12 +209,14 @@ class ApplicationTask:
         self.crashes += 1
         return backoff(self.crashes, self.name, base=CRASH_BACKOFF[0], cap=CRASH_BACKOFF[1])
 
-    def leave_look(self, now: datetime) -> datetime | None:
+    def leave_look(self, to: str, now: datetime) -> datetime | None:
         """Leave the look that is due to another daemon; returns when the next one is. None if this
         pass is more than a look, or this daemon's turn to look itself has come."""
         summary, seen = self.summary, self.last_reconciled_at
         if not (self.only_look and self.may_wait) or self.crashes or summary is None or seen is None:
             return None
+        if summary.overdue_at is not None and summary.overdue_at <= now:
+            return None  # another daemon may have rotated it, which only a look shows
         if must_look_itself(self.spec, seen, now):
             return None
         following, until = summary.next, now + self.spec.resync_interval
@@ -220,7 +224,7 @@ class ApplicationTask:
             following = replace(following, at=until)
         elif now >= following.at:
             return None
-        self.summary, self.look_left = replace(summary, next=following), True
+        self.summary, self.left_to, self.left_at = replace(summary, next=following), to, now
         wait = Wait(min(until, following.at), following.action, following.reason, next=following)
         return next_pass(self.spec, wait, now)
 

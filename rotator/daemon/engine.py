@@ -337,13 +337,13 @@ class Engine:
                 task.due += step
 
     def reschedule_lost(self) -> None:
-        """Date anew what is long past its date and has no job."""
+        """Date anew what is long past its date and has no job, and looks left to a daemon that is
+        gone."""
         with self.lock:
-            if self._stopping:
-                return
-            for task in self.tasks.values():
-                if task.lost(_now()) and not self._schedule.has(task.name):
-                    self._schedule_task(task, _now())
+            for task in () if self._stopping else self.tasks.values():
+                lost = task.lost(_now()) and not self._schedule.has(task.name)
+                if due := self.shares.take_back(task, _now()) or (_now() if lost else None):
+                    self._schedule_task(task, due)
 
 
 def _now() -> datetime:

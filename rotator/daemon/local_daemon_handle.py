@@ -53,7 +53,7 @@ class LocalDaemonHandle:
         return {
             task.name: ObservedLedger(task.ledger, task.last_reconciled_at)
             for task in self._engine.snapshot().tasks
-            if task.ledger is not None and task.last_reconciled_at is not None and not task.look_left
+            if task.ledger is not None and task.last_reconciled_at is not None and task.left_at is None
         }
 
     def reload(self) -> Future[ReloadResult]:

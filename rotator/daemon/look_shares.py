@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.presence import EXPIRY, DaemonPresence
 from rotator.domain.spec import ApplicationSpec
+from rotator.util.backoff import fraction
+
+TAKE_BACK_SHARE = 8
+"""The looks that were left to a daemon that is gone are spread over this part of an interval."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,15 @@ class Shares:
     own: DaemonPresence
     others: tuple[DaemonPresence, ...] = ()
 
-    def leaves(self, spec: ApplicationSpec) -> bool:
-        """Whether another daemon looks at this application. Never where this daemon cannot: it goes
-        on as it would alone, and the others, who leave it nothing, do so too."""
+    def owner(self, spec: ApplicationSpec) -> str:
+        """The other daemon that looks at this application; empty if this one does, also where it
+        cannot: it goes on as it would alone, and the others, who leave it nothing, do so too."""
         account, application = spec.account, spec.application
         if not self.others or not self.own.looks_at(account, application):
-            return False
-        own = _weight(self.own.daemon, application)
-        return any(_weight(one.daemon, application) > own for one in self.others if one.looks_at(account, application))
+            return ""
+        able = [one.daemon for one in self.others if one.looks_at(account, application)]
+        first = max((self.own.daemon, *able), key=lambda daemon: _weight(daemon, application))
+        return first if first != self.own.daemon else ""
 
 
 def _weight(daemon: str, application: str) -> bytes:
@@ -47,9 +52,11 @@ class LookShares:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.left = 0
-        """How many looks were left to others."""
+        """How many looks were left to others; one that is counted at the same time by two workers
+        may be missing."""
         self._clock = clock
         self._shares: Shares | None = None
+        self._present: Collection[str] = ()
         self._until = 0.0
 
     @property
@@ -59,6 +66,10 @@ class LookShares:
         if shares is None:
             return None
         return 1 + len(shares.others) if self._clock() < self._until else 1
+
+    def saw(self, daemons: Collection[str]) -> None:
+        """Remember which other daemons are there, whether looks are shared with them or not."""
+        self._present = frozenset(daemons)
 
     def share(self, shares: Shares, since: float) -> None:
         """Leave looks to these daemons, which were read at that time of the clock."""
@@ -73,8 +84,18 @@ class LookShares:
         """Leave the pass that is due to another daemon; returns when the next one is. None if it is
         this daemon's, or more than a look."""
         shares = self._shares
-        if shares is None or self._clock() >= self._until or not shares.leaves(task.spec):
+        if shares is None or self._clock() >= self._until:
             return None
-        following = task.leave_look(now)
+        owner = shares.owner(task.spec)
+        following = task.leave_look(owner, now) if owner else None
         self.left += following is not None
         return following
+
+    def take_back(self, task: ApplicationTask, now: datetime) -> datetime | None:
+        """When to look at an application whose look was left to a daemon that is gone: soon, since
+        that one may not have looked. None without such a look."""
+        if not task.left_to or task.running or task.parked or task.left_to in self._present:
+            return None
+        task.left_to = ""
+        soon = now + task.spec.resync_interval / TAKE_BACK_SHARE * fraction(task.name, "taken back")
+        return min(task.due, soon)

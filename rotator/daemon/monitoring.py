@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rotator.daemon.looks import longest_left
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.errors import RotatorError
 from rotator.observability.metrics import snapshot
@@ -240,13 +239,12 @@ def _application(task: TaskSnapshot) -> snapshot.ApplicationSample:
         ledger=task.ledger,
         keys=task.key_count,
         unmanaged_keys=task.unmanaged_key_count,
-        last_reconciled_at=task.last_reconciled_at,
+        last_reconciled_at=max(filter(None, (task.last_reconciled_at, task.left_at)), default=None),
         last_success_at=task.last_success_at,
         problem=summary.observed.reason if summary and summary.observed else "",
         observed=summary.observed if summary else None,
         unreadable=bool(summary and summary.unreadable),
         rotating=task.rotating,
-        resync_interval=longest_left(task.spec) if task.look_left else None,
     )
 
 

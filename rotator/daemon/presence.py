@@ -40,7 +40,7 @@ texts in a document."""
 _ID = re.compile("[0-9a-f]{16}")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}", re.ASCII)
-_ELSEWHERE = frozenset({Source.OBSERVER, Source.SERVICE})
+_ELSEWHERE = frozenset({Source.OBSERVER, Source.SERVICE, Source.ATTEMPT})
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class DaemonPresence:
 
 def parse_presence(said: Mapping[str, Any]) -> DaemonPresence | None:
     """The presence in a document; None if it is anything but one of this schema."""
-    if set(said) != {"schema", "daemon", "digest", "accounts", "failing"} or said["schema"] != SCHEMA:
+    if set(said) != {"schema", "daemon", "digest", "accounts", "failing"}:
+        return None
+    if type(said["schema"]) is not int or said["schema"] != SCHEMA:  # true is 1 as well
         return None
     daemon, digest = said["daemon"], said["digest"]
     accounts, failing = _names(said["accounts"], MAX_ACCOUNTS), _names(said["failing"], MAX_FAILING)
@@ -117,8 +119,9 @@ def able_to_look(
     tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime
 ) -> tuple[frozenset[str], frozenset[str]]:
     """The accounts whose applications this daemon can look at, and the applications among them that
-    it cannot: not looked at yet, late, crashed, or stopped by what another daemon may not meet (a
-    service, a right, a clock). An account that adds too many of those is left out."""
+    it cannot, or should not be alone with: not looked at yet, late, crashed, in an emergency, or
+    stopped by what another daemon may not meet (a service, a right, a clock, a rotation that
+    failed). An account that adds too many of those is left out."""
     up = {service.name for service in services if service.state is ServiceState.UP}
     if VAULT not in up:
         return frozenset(), frozenset()
@@ -136,11 +139,13 @@ def able_to_look(
 
 def _fails_here(task: TaskSnapshot, now: datetime) -> bool:
     summary = task.summary
-    if summary is None or task.crashes or (task.due < now - LATE and not task.parked):
+    if summary is None or summary.urgent or task.crashes or (task.due < now - LATE and not task.parked):
         return True
     if summary.problem is None:
         return False
     reason = reason_of(summary.problem.reason)
     if reason is None:  # of a plugin
         return True
-    return reason is not Reason.LEDGER_UNREADABLE and REASONS[reason].source in _ELSEWHERE
+    if reason in (Reason.LEDGER_UNREADABLE, Reason.DELETE_REFUSED):
+        return reason is Reason.DELETE_REFUSED  # by the management key of this machine
+    return REASONS[reason].source in _ELSEWHERE

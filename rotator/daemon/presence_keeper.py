@@ -50,6 +50,7 @@ class PresenceKeeper:
         self._daemon = secrets.token_hex(8)
         self._digested: tuple[Mapping[str, ApplicationSpec], str] = ({}, "")
         self._lock = threading.Lock()
+        self._configuration = threading.Lock()
         self._written = False
         self._withdrawn = False
         self._reported: tuple[str, int] = ("", 0)
@@ -58,7 +59,8 @@ class PresenceKeeper:
     def follow(self) -> None:
         """Begin to share with the others, or go on under a new configuration: until its presence is
         written and the others' are read, every look is this daemon's."""
-        self._shares.look_alone()
+        with self._configuration:  # a renewal under the former one may end later
+            self._shares.look_alone()
         if self._engine.runtime.share_looks or self._written:
             self._engine.add_periodic("presence", self.renew, pool=PRESENCE_WORKER, delay=timedelta(0))
 
@@ -82,7 +84,7 @@ class PresenceKeeper:
                 self._shares.look_alone(own)
                 self._report("unavailable", 1, str(error))
             else:
-                self._share(own, others, since)
+                self._share(own, others, since, runtime)
         return RENEWAL_INTERVAL
 
     def withdraw(self) -> threading.Thread:
@@ -148,14 +150,18 @@ class PresenceKeeper:
             raise Refused(f"{MAX_DAEMONS} other daemons share their looks already, and there is no room for more")
         return free
 
-    def _share(self, own: DaemonPresence, others: list[DaemonPresence], since: float) -> None:
+    def _share(self, own: DaemonPresence, others: list[DaemonPresence], since: float, runtime: DaemonRuntime) -> None:
+        self._shares.saw({other.daemon for other in others})
         unlike = sum(other.digest != own.digest for other in others)
         if unlike:
             self._shares.look_alone(own)
             message = f"{unlike} of {len(others)} other daemons have another configuration or version"
             self._report("configuration", len(others), message)
             return
-        self._shares.share(Shares(own, tuple({other.daemon: other for other in others}.values())), since)
+        with self._configuration:
+            if self._engine.runtime is not runtime:
+                return
+            self._shares.share(Shares(own, tuple({other.daemon: other for other in others}.values())), since)
         self._report("", self._shares.daemons or 1)
 
     def _report(self, reason: str, count: int, message: str = "") -> None:

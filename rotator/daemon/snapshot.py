@@ -39,9 +39,9 @@ class TaskSnapshot:
     unmanaged_key_count: int
     last_reconciled_at: datetime | None
     last_success_at: datetime | None
-    look_left: bool = False
-    """Whether the last look was left to another daemon, so that all of this is older than one
-    interval."""
+    left_at: datetime | None = None
+    """When a look was last left to another daemon, so that all of this may be older than one
+    interval; None once a pass got through again."""
 
     @property
     def name(self) -> str:

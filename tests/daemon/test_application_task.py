@@ -243,7 +243,7 @@ def test_readers_see_every_fact_and_no_secret() -> None:
         key_count=3,
         last_reconciled_at=NOW,
         last_success_at=later,
-        look_left=True,
+        left_at=later,
         local_state=replace(in_flight("SCW2"), unmanaged_keys=frozenset({"SCW7", "SCW8"})),
     )
     seen = one.snapshot()
@@ -262,7 +262,7 @@ def test_readers_see_every_fact_and_no_secret() -> None:
         "unmanaged_key_count": 2,
         "last_reconciled_at": NOW,
         "last_success_at": later,
-        "look_left": True,
+        "left_at": later,
     } == vars(seen)
     assert not task().snapshot().rotating
     assert seen.name == "billing"

@@ -76,9 +76,9 @@ def weight(daemon: str, name: str) -> bytes:
 
 def test_a_look_that_is_left_is_due_again_at_its_place_in_the_next_interval() -> None:
     one = task()
-    following = one.leave_look(one.due)
+    following = one.leave_look(OTHER, one.due)
     assert following == one.due + INTERVAL
-    assert one.look_left
+    assert (one.left_to, one.left_at) == (OTHER, one.due)
     assert one.summary
     assert one.summary.next.at == NOW + 9 * HOUR, "what is due stays as it is"
 
@@ -87,7 +87,7 @@ def test_a_look_at_an_application_without_a_schedule_is_left_and_its_plan_goes_o
     specs = (application(f"app-{number}") for number in range(100))
     spec = next(spec for spec in specs if not must_look_itself(spec, NOW, NOW + 5 * INTERVAL))
     one, left = task(outcome(INTERVAL, "observe"), spec=spec), 0
-    while (following := one.leave_look(one.due)) is not None:  # until the daemon's own turn
+    while (following := one.leave_look(OTHER, one.due)) is not None:  # until the daemon's own turn
         assert following == one.due + INTERVAL
         one.due, left = following, left + 1
         assert unhealthy_reason([one.snapshot()], [], one.due) is None
@@ -97,15 +97,15 @@ def test_a_look_at_an_application_without_a_schedule_is_left_and_its_plan_goes_o
 def test_what_is_due_before_the_next_look_is_not_passed_over() -> None:
     one = task(outcome(INTERVAL + timedelta(minutes=1)))
     due = NOW + INTERVAL + timedelta(minutes=1)
-    following = one.leave_look(one.due)
+    following = one.leave_look(OTHER, one.due)
     assert following is not None
     while following < due:
-        before, following = following, one.leave_look(following)
+        before, following = following, one.leave_look(OTHER, following)
         assert following is not None
         assert before < following <= due
     assert following == due
-    assert one.leave_look(due) is None, "this daemon knows that it is due"
-    assert one.leave_look(due + HOUR) is None
+    assert one.leave_look(OTHER, due) is None, "this daemon knows that it is due"
+    assert one.leave_look(OTHER, due + HOUR) is None
 
 
 GRACE = replace(LEDGER, retiring=(RetiringKey("SCW1", 1, NOW + 5 * HOUR, "x"),))
@@ -113,8 +113,8 @@ GRACE = replace(LEDGER, retiring=(RetiringKey("SCW1", 1, NOW + 5 * HOUR, "x"),))
 
 def test_a_look_at_an_application_in_grace_is_left_and_the_end_of_the_grace_is_not() -> None:
     one = task(outcome(5 * HOUR, "revoke", ledger=GRACE))
-    assert one.leave_look(one.due) == one.due + INTERVAL
-    assert one.leave_look(NOW + 5 * HOUR) is None
+    assert one.leave_look(OTHER, one.due) == one.due + INTERVAL
+    assert one.leave_look(OTHER, NOW + 5 * HOUR) is None
 
 
 NEVER: dict[str, PassOutcome] = {
@@ -135,8 +135,8 @@ NEVER: dict[str, PassOutcome] = {
 def test_an_application_that_is_not_at_rest_is_looked_at_by_every_daemon(last: PassOutcome) -> None:
     assert not leaves_only_a_look(last)
     one = task(last)
-    assert one.leave_look(one.due) is None
-    assert not one.look_left
+    assert one.leave_look(OTHER, one.due) is None
+    assert one.left_at is None
 
 
 BUSY: dict[str, dict[str, Any]] = {
@@ -152,37 +152,78 @@ def test_a_pass_that_is_more_than_a_look_is_not_left(changes: dict[str, Any]) ->
     one = task()
     for name, value in changes.items():
         setattr(one, name, value)
-    assert one.leave_look(one.due) is None
+    assert one.leave_look(OTHER, one.due) is None
 
 
 def test_a_rotation_in_memory_is_not_left() -> None:
     one = task()
     one.local_state.in_flight = InFlightRotation(INTENT)
-    assert one.leave_look(one.due) is None
+    assert one.leave_look(OTHER, one.due) is None
 
 
 def test_the_first_pass_under_another_configuration_is_not_left() -> None:
     one = task()
     one.pending_runtime = (one.spec, runtime("billing"))
     one.switch_runtime()
-    assert one.leave_look(one.due) is None
+    assert one.leave_look(OTHER, one.due) is None
     one.conclude(outcome(), NOW)
-    assert one.leave_look(one.due) is not None
+    assert one.leave_look(OTHER, one.due) is not None
 
 
 def test_an_application_that_left_the_configuration_is_looked_at_by_every_daemon() -> None:
     one = task(spec=application(configured=False))
-    assert one.leave_look(one.due) is None
+    assert one.leave_look(OTHER, one.due) is None
 
 
-def test_a_pass_ends_the_time_in_which_looks_were_left() -> None:
+def test_what_was_overdue_at_the_last_look_is_looked_at_by_every_daemon() -> None:
+    """It may be rotated by now, and only a look tells; until then it would be called overdue."""
+    one = task(spec=application(every=timedelta(days=1)))
+    assert one.summary
+    for overdue_at, left in ((one.due, False), (one.due + timedelta(seconds=1), True), (None, True)):
+        one.summary = replace(one.summary, overdue_at=overdue_at)
+        assert (one.leave_look(OTHER, one.due) is not None) is left
+
+
+def test_a_pass_that_gets_through_ends_the_time_in_which_looks_were_left() -> None:
     one = task()
-    assert one.leave_look(one.due)
-    assert one.snapshot().look_left
-    while isinstance(found := one.advance(), datetime):
-        pass
-    assert not one.snapshot().look_left
-    assert found
+    left = one.due
+    assert one.leave_look(OTHER, left)
+    one.conclude(outcome(error=Unavailable("no answer", service="vault", kind="timeout")), NOW + HOUR)
+    assert one.snapshot().left_at == left, "what is remembered is as old as before"
+    one.conclude(outcome(), NOW + HOUR)
+    assert one.snapshot().left_at is None
+
+
+def test_a_look_that_was_left_to_a_daemon_that_is_gone_is_taken_back_soon() -> None:
+    look_shares = LookShares(lambda: 0.0)
+    one = task(spec=spec_of(OTHER, ME, OTHER))
+    look_shares.saw({OTHER})
+    look_shares.share(shares(presence(OTHER)), since=0.0)
+    following = look_shares.leave(one, one.due)
+    assert following
+    left, one.due = one.due, following
+    look_shares.look_alone()
+    assert look_shares.take_back(one, left) is None, "it is there, and looks as well"
+    look_shares.saw({"e" * 16})
+    for busy in ("running", "parked"):
+        setattr(one, busy, True)
+        assert look_shares.take_back(one, left) is None
+        setattr(one, busy, False)
+    back = look_shares.take_back(one, left)
+    assert back
+    assert left <= back <= left + INTERVAL / 8
+    assert look_shares.take_back(one, left) is None, "once"
+    assert look_shares.take_back(task(), following) is None, "it was never left"
+
+
+def test_a_look_that_is_due_before_it_would_be_taken_back_keeps_its_time() -> None:
+    one, look_shares = task(spec=spec_of(OTHER, ME, OTHER)), LookShares(lambda: 0.0)
+    look_shares.share(shares(presence(OTHER)), since=0.0)
+    following = look_shares.leave(one, one.due)
+    assert following
+    one.due = following
+    look_shares.saw(())
+    assert look_shares.take_back(one, following) == following
 
 
 # --- the daemon's own looks ---
@@ -206,33 +247,36 @@ def test_a_daemon_looks_itself_once_in_that_time() -> None:
     own = [minute for minute in range(24 * 60) if must_look_itself(spec, NOW, NOW + timedelta(minutes=minute))]
     assert own == list(range(own[0], 24 * 60)), "from that moment on until it has"
     one = task()
-    assert one.leave_look(NOW + timedelta(minutes=own[0])) is None
-    assert one.leave_look(NOW + timedelta(minutes=own[0] - 1)) is not None
+    assert one.leave_look(OTHER, NOW + timedelta(minutes=own[0])) is None
+    assert one.leave_look(OTHER, NOW + timedelta(minutes=own[0] - 1)) is not None
 
 
 # --- whose look it is ---
 
 
 def test_alone_every_look_is_its_own() -> None:
-    assert not any(shares().leaves(application(f"app-{number}")) for number in range(100))
+    assert not any(shares().owner(application(f"app-{number}")) for number in range(100))
 
 
 def test_of_two_daemons_each_leaves_what_the_other_does_not() -> None:
     one, two = Shares(presence(ME), (presence(OTHER),)), Shares(presence(OTHER), (presence(ME),))
-    left = [one.leaves(application(f"app-{number}")) for number in range(1000)]
-    assert left == [not two.leaves(application(f"app-{number}")) for number in range(1000)]
-    assert 400 < sum(left) < 600
+    left = [one.owner(application(f"app-{number}")) for number in range(1000)]
+    assert set(left) == {OTHER, ""}
+    assert [ME if not owner else "" for owner in left] == [
+        two.owner(application(f"app-{number}")) for number in range(1000)
+    ]
+    assert 400 < left.count(OTHER) < 600
 
 
 def test_a_daemon_that_cannot_look_at_an_application_is_given_none_and_leaves_none() -> None:
-    for owner, leaves in ((OTHER, True), (ME, False)):
-        assert shares(presence(OTHER)).leaves(spec_of(owner, ME, OTHER)) is leaves
+    for owner, left_to in ((OTHER, OTHER), (ME, "")):
+        assert shares(presence(OTHER)).owner(spec_of(owner, ME, OTHER)) == left_to
     mine, others = spec_of(ME, ME, OTHER), spec_of(OTHER, ME, OTHER)
     for unable in (presence(OTHER, accounts=()), presence(OTHER, others.application), presence(OTHER, accounts=("b",))):
-        assert not shares(unable).leaves(others)
+        assert not shares(unable).owner(others)
     for own in (presence(ME, accounts=()), presence(ME, mine.application, others.application)):
-        assert not shares(presence(OTHER), own=own).leaves(mine)
-        assert not shares(presence(OTHER), own=own).leaves(others)
+        assert not shares(presence(OTHER), own=own).owner(mine)
+        assert not shares(presence(OTHER), own=own).owner(others)
 
 
 def test_shares_are_believed_for_three_minutes_and_counted() -> None:
@@ -289,11 +333,17 @@ def test_an_application_that_hangs_crashes_or_was_not_looked_at_yet_is_named(cha
     assert able([one], services(acme=UP)) == ({"acme"}, {"billing"})
 
 
+def test_an_emergency_is_named_so_that_every_daemon_sees_it() -> None:
+    marked = replace(LEDGER, compromised=(CompromisedKey("SCW1", "leak", "me", NOW),))
+    assert able([task(outcome(ledger=marked))], services(acme=UP)) == ({"acme"}, {"billing"})
+
+
 @pytest.mark.parametrize(
     ("reason", "named"),
     [
         *((reason, True) for reason in ("policy", "clock_skew", "rate_limited", "of_a_plugin")),
-        *((reason, False) for reason in ("quota", "bearer_gone", "ledger_unreadable", "verification_failed")),
+        *((reason, True) for reason in ("verification_failed", "publish_timeout", "stopping", "delete_refused")),
+        *((reason, False) for reason in ("quota", "bearer_gone", "ledger_unreadable", "held")),
     ],
 )
 def test_a_problem_is_named_that_another_daemon_may_not_have(reason: str, named: bool) -> None:
@@ -349,7 +399,7 @@ def test_two_configurations_that_differ_in_an_application_have_two_digests(chang
 
 def test_an_application_whose_looks_are_left_is_well_and_one_whose_own_look_does_not_come_is_not() -> None:
     one = task()
-    one.due = one.leave_look(one.due) or NOW
+    one.due = one.leave_look(OTHER, one.due) or NOW
     assert unhealthy_reason([one.snapshot()], [], one.due) is None
     late = one.due + one.spec.stale_claim_timeout + timedelta(seconds=1)
     assert unhealthy_reason([one.snapshot()], [], late) == UnhealthyReason("stuck", "billing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +16,12 @@ from rotator.daemon.engine import Engine
 from rotator.daemon.health_rounds import unhealthy_reason
 from rotator.daemon.local_daemon_handle import LocalDaemonHandle
 from rotator.daemon.look_shares import LookShares, Shares
-from rotator.daemon.looks import longest_left
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.presence import DaemonPresence
+from rotator.daemon.presence_keeper import PRESENCE_WORKER
 from rotator.daemon.reload import ReloadRequests
 from rotator.domain.ledger import RetiringKey
+from rotator.errors import PermissionDenied
 from rotator.observability.fan_out import FanOutSink
 from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.collector import samples
@@ -42,8 +44,8 @@ class AllElsewhere(LookShares):
 
 
 class Elsewhere(Shares):
-    def leaves(self, spec: Any) -> bool:
-        return True
+    def owner(self, spec: Any) -> str:
+        return OTHER
 
 
 def fleet(*names: str, **options: Any) -> FakeFleet:
@@ -94,7 +96,7 @@ def test_a_look_that_is_left_makes_no_call_and_the_application_stays_well(engine
     left(engine, 10)
     assert made.stages["acme"].calls == []
     seen = engine.snapshot()
-    assert all(task.look_left and task.last_reconciled_at for task in seen.tasks)
+    assert all(task.left_at and task.last_reconciled_at for task in seen.tasks)
     assert unhealthy_reason(seen.tasks, [], datetime.now(UTC)) is None
 
 
@@ -150,7 +152,7 @@ def test_a_ledger_whose_looks_are_left_is_not_shown_from_memory(engines: list[En
     assert Listeners(handle(engine, made)) is not None
 
 
-def test_the_metrics_say_how_many_share_what_was_left_and_in_which_interval_this_daemon_looks(
+def test_the_metrics_say_how_many_share_and_a_look_that_was_left_counts_as_a_round(
     engines: list[Engine],
 ) -> None:
     made = fleet("billing")
@@ -174,8 +176,35 @@ def test_the_metrics_say_how_many_share_what_was_left_and_in_which_interval_this
     found = told(engine)
     assert found["rotator_daemons_sharing_looks"] == 2
     assert found["rotator_looks_left_total"] >= 3
-    assert found["rotator_resync_interval_seconds"] == longest_left(made.applications["billing"]).total_seconds()
-    assert found["rotator_last_reconcile_timestamp_seconds"] == engine.tasks["billing"].last_reconciled_at.timestamp()  # type: ignore[union-attr]
+    assert found["rotator_resync_interval_seconds"] == INTERVAL.total_seconds()
+    task = engine.tasks["billing"]
+    assert task.last_reconciled_at
+    assert found["rotator_last_reconcile_timestamp_seconds"] > task.last_reconciled_at.timestamp()
+
+
+@pytest.mark.parametrize("hanging", [True, False])
+def test_while_the_first_own_look_hangs_or_fails_nothing_old_is_shown_as_new_and_four_rounds_are_to_pass(
+    engines: list[Engine], hanging: bool
+) -> None:
+    made, gate = fleet("billing"), threading.Event()
+    engine = start(made, engines, AllElsewhere())
+    left(engine)
+    task = engine.tasks["billing"]
+
+    def hook(name: str, phase: str) -> None:
+        if (name, phase) == ("read_ledger", "before"):
+            assert not hanging or gate.wait(60)
+            raise PermissionDenied("no right", service="vault", kind="policy")
+
+    made.stages["acme"].hook = hook
+    engine.shares.look_alone()
+    eventually(lambda: (task.running and not task.left_to) if hanging else task.summary and task.summary.problem)
+    assert handle(engine, made).observed_ledgers() == {}, "Vault is asked"
+    seen = engine.snapshot().tasks[0]
+    assert seen.left_at
+    assert seen.last_reconciled_at
+    assert seen.left_at > seen.last_reconciled_at
+    gate.set()
 
 
 # --- what it writes ---
@@ -231,3 +260,53 @@ def test_a_vault_that_hangs_when_the_daemon_ends_delays_it_by_seconds_only(monke
         eventually(lambda: daemon.events("daemon.stopped"))
         assert time.monotonic() - began < 20
     assert presences(made)["presence:1"]["schema"] == 1, "it expires by itself"
+
+
+def test_the_engine_looks_soon_at_what_was_left_to_a_daemon_that_is_gone(engines: list[Engine]) -> None:
+    made = fleet("billing")
+    engine = start(made, engines, AllElsewhere())
+    engine.shares.saw({OTHER})
+    left(engine)
+    with engine.lock:
+        task = engine.tasks["billing"]
+        task.due = datetime.now(UTC) + timedelta(days=1)  # as with a long interval
+        engine._schedule_task(task, task.due)
+    before = looks(made)
+    engine.reschedule_lost()
+    assert task.due > datetime.now(UTC) + timedelta(hours=1), "it is there"
+    engine.shares.saw(())
+    engine.shares.look_alone()
+    engine.reschedule_lost()
+    eventually(lambda: looks(made) > before)
+
+
+def test_a_renewal_that_began_before_a_reload_shares_nothing_after_it() -> None:
+    made = quiet("billing", share_looks=True)
+    stage = made.stages["acme"]
+    with running(made) as daemon:
+        eventually(lambda: daemon.events("looks.shared"))
+        engine = daemon.loop.engine
+        eventually(lambda: engine.snapshot().tasks[0].summary)
+        digest = presences(made)["presence:1"]["digest"]
+        stage.append("presence:2", DaemonPresence("f" * 16, digest, frozenset({"acme"})).as_json())
+        written, go_on, again, end = (threading.Event() for _ in range(4))
+
+        def hook(name: str, phase: str) -> None:
+            if (name, phase) == ("write_presence", "after") and not written.is_set():
+                written.set()
+                assert go_on.wait(60)
+            elif (name, phase) == ("read_presences", "before") and written.is_set():
+                again.set()
+                assert end.wait(60)
+
+        stage.hook = hook
+        engine.add_periodic("presence", daemon.loop.presence.renew, pool=PRESENCE_WORKER, delay=timedelta(0))
+        assert written.wait(60)
+        applications = {name: replace(spec, grace=spec.grace * 2) for name, spec in made.applications.items()}
+        made.next_one = replace(made, applications=applications)
+        daemon.hup()
+        eventually(lambda: daemon.events("daemon.reloaded"))
+        go_on.set()
+        assert again.wait(60), "the renewal under the new configuration hangs in its first call"
+        assert engine.shares.daemons in (None, 1)
+        end.set()

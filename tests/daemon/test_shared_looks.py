@@ -7,10 +7,12 @@ import itertools
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from rotator.daemon.look_shares import TAKE_BACK_SHARE
 from rotator.daemon.looks import LONGEST_LEFT
 from rotator.daemon.presence import EXPIRY, LATE, SCHEMA, DaemonPresence
 from rotator.daemon.presence_keeper import RENEWAL_INTERVAL
@@ -18,7 +20,7 @@ from rotator.daemon.services import ServiceState
 from rotator.domain.ledger import Problem
 from rotator.domain.presence import MAX_DAEMONS
 from rotator.errors import Unavailable
-from tests.support.looks import INTERVAL, MINUTE, Installation
+from tests.support.looks import INTERVAL, MINUTE, ROUND, Installation, SimDaemon
 from tests.support.simulated import EPOCH, Recorder
 
 SETTLING = 3 * RENEWAL_INTERVAL + INTERVAL
@@ -113,8 +115,44 @@ def test_the_applications_of_a_daemon_that_is_killed_are_looked_at_by_the_others
     assert all(any(when > since and by != 1 for when, by in looks) for looks in made.looks.values())
     heirs = [when for looks in made.looks.values() for when, by in looks if by != 1 and when > since + EXPIRY]
     minutes = Counter(int((when - since) / MINUTE) for when in heirs)
-    assert max(minutes.values()) < 1_000 / 15 * 2, "they are spread, and no wave"
+    assert max(minutes.values()) < 300, "they are spread over some minutes, and no wave"
     assert_shared_by(made, 0, 2)
+
+
+LOSS = EXPIRY + RENEWAL_INTERVAL + INTERVAL / TAKE_BACK_SHARE + ROUND
+"""How much longer than an interval a change waits at most when the daemon that would see it is gone."""
+
+
+def owner(made: Installation, name: str) -> SimDaemon:
+    """The living daemon in whose share the application is."""
+    living = [daemon for daemon in made.daemons if daemon.alive]
+    return max(living, key=lambda daemon: sha256(f"{daemon.keeper._daemon} {name}".encode()).digest())
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_change_that_a_lost_daemon_would_have_seen_is_seen_some_minutes_later(end: str) -> None:
+    made = sharing(60, 3)
+    name = next(name for name in made.applications if owner(made, name) is made.daemons[0])
+    last = made.looks[name][-1][0]
+    made.run_for(last + INTERVAL - 2 * SECOND - made.time.now)  # right before its next look
+    assert made.looks[name][-1][0] == last
+    getattr(made.daemons[0], end)()
+    made.run_for(2 * INTERVAL)
+    seen = min(when for when, _ in made.looks[name] if when > last)
+    assert INTERVAL <= seen - last <= INTERVAL + (LOSS if end == "kill" else LOSS - EXPIRY)
+
+
+def test_daemons_that_are_lost_one_after_the_other_delay_a_look_by_minutes_each() -> None:
+    made = sharing(60, 6)
+    name = next(iter(made.looks))
+    last = made.looks[name][-1][0]
+    made.run_for(last + INTERVAL - 2 * SECOND - made.time.now)
+    for _ in range(5):
+        owner(made, name).kill()
+        made.run_for(EXPIRY)  # the next one is gone before it knows that the look is its own
+    made.run_for(2 * INTERVAL)
+    seen = min(when for when, _ in made.looks[name] if when > last)
+    assert seen - last <= INTERVAL + 5 * LOSS
 
 
 def test_a_daemon_that_is_stopped_takes_its_presence_back_and_the_others_wait_for_no_expiry() -> None:
@@ -214,7 +252,7 @@ def test_a_daemon_whose_option_is_removed_takes_its_presence_back_and_looks_at_e
     made = sharing(300, 3)
     made.daemons[0].runtime = replace(made.daemons[0].runtime, share_looks=False)
     made.daemons[0].keeper.follow()
-    made.run_for(RENEWAL_INTERVAL)
+    made.run_for(RENEWAL_INTERVAL + INTERVAL)
     since = made.run_for(INTERVAL)
     looks = made.looks_by(since)
     assert looks[0] == 300

@@ -83,7 +83,7 @@ class World:
 
     def configure(self, defaults: str, more: str = "") -> None:
         # What is late is to fail at once, not at its turn within an hour; one worker is easily kept busy.
-        daemon = f'workers = 1\nstartup_spread = "0s"\n[metrics]\nlisten = "127.0.0.1:{self.port}"'
+        daemon = f'workers = 1\nshare_looks = true\nstartup_spread = "0s"\n[metrics]\nlisten = "127.0.0.1:{self.port}"'
         self.rig.configure(defaults, daemon=daemon, timeout="120s", more=more)
 
     def start(self) -> None:

@@ -702,6 +702,30 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     bug(
+        "an emergency that a daemon cannot finish is left to it by the others",
+        "daemon/presence.py",
+        ("summary is None or summary.urgent or task.crashes", "summary is None or task.crashes"),
+        tests=("tests/daemon/test_looks.py",),
+    ),
+    bug(
+        "what a daemon remembers as overdue is left to another one, and goes on being called overdue",
+        "daemon/application_task.py",
+        ("        if summary.overdue_at is not None and summary.overdue_at <= now:\n", "        if False:\n"),
+        tests=("tests/daemon/test_looks.py",),
+    ),
+    bug(
+        "looks that were left to a daemon that is gone wait for their next turn",
+        "daemon/engine.py",
+        ("self.shares.take_back(task, _now()) or (_now() if lost else None)", "_now() if lost else None"),
+        tests=("tests/daemon/test_looks_left.py",),
+    ),
+    bug(
+        "a look is left to a daemon that has another configuration",
+        "daemon/presence_keeper.py",
+        ("        if unlike:\n", "        if False:\n"),
+        tests=("tests/daemon/test_shared_looks.py",),
+    ),
+    bug(
         "a fence relies on the ledger as it was",
         "reconciler/issuance.py",
         ("        if ledger_version != observation.ledger_version:\n", "        if False:\n"),

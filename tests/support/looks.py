@@ -31,6 +31,8 @@ from tests.support.store import SimStore
 INTERVAL = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
 FAR = timedelta(days=1000)
+ROUND = timedelta(seconds=12)
+"""From one round of the main loop over all applications to the next."""
 
 
 def idle_outcome(spec: ApplicationSpec, now: datetime, ledger: Ledger, problem: Problem | None = None) -> PassOutcome:
@@ -117,6 +119,21 @@ class SimDaemon:
         self.keeper.follow()
         for name in self.tasks:
             self.world.at(self.world.time.now, self.passing(name))
+        self.take_back()
+
+    def take_back(self) -> None:
+        """What the main loop has the engine do, as seldom as with ten thousand applications."""
+        if not self.alive:
+            return
+        for name, task in self.tasks.items():
+            if (due := self.shares.take_back(task, self.now())) is not None:
+                self.schedule(name, due)
+        self.world.at(self.world.time.now + ROUND, self.take_back)
+
+    def schedule(self, name: str, due: datetime) -> None:
+        """Only the last date of a task counts."""
+        self.tasks[name].due = due
+        self.world.at(self.world.time.now + (due - self.now()), self.passing(name))
 
     def renew(self) -> None:
         if self.alive and (pause := self.keeper.renew()) is not None:
@@ -127,7 +144,7 @@ class SimDaemon:
 
     def run(self, name: str) -> None:
         task, now = self.tasks[name], self.now()
-        if not self.alive:
+        if not self.alive or now < task.due:
             return
         if task.spec.account in self.hanging:
             task.running = True
@@ -136,12 +153,11 @@ class SimDaemon:
         if following is None and self.lying and task.summary is not None:
             following = now + task.spec.resync_interval
         elif following is None:
-            task.expedited = task.look_left = False
+            task.expedited, task.left_to = False, ""
             self.world.looked(self.number, name)
             outcome = idle_outcome(task.spec, now, self.world.ledger, self.broken.get(name))
             following = task.conclude(outcome, now)
-        task.due = following
-        self.world.at(self.world.time.now + (following - now), self.passing(name))
+        self.schedule(name, following)
 
     def kill(self) -> None:
         self.alive = False

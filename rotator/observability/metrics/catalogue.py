@@ -82,13 +82,13 @@ CATALOGUE: dict[str, Metric] = {
         ABOUT_ONE,
     ),
     "rotator_last_reconcile_timestamp_seconds": Metric(
-        "gauge", "When a pass last completed, or when the daemon started to reconcile the application.", ABOUT_ONE
+        "gauge",
+        "When a pass last completed, when the daemon last left one to another daemon because nothing was due, or when "
+        "it started to reconcile the application.",
+        ABOUT_ONE,
     ),
     "rotator_resync_interval_seconds": Metric(
-        "gauge",
-        "The interval at which this daemon reconciles the application when nothing is due; longer while it leaves "
-        "that to another daemon.",
-        ABOUT_ONE,
+        "gauge", "The interval at which the application is reconciled when nothing is due.", ABOUT_ONE
     ),
     "rotator_rotations_total": Metric(
         "counter",

@@ -49,7 +49,7 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     if ledger is not None or (one.last_reconciled_at and not one.unreadable):
         yield "rotator_overdue_seconds", (), _seconds(late)
     yield "rotator_last_reconcile_timestamp_seconds", (), (one.last_reconciled_at or one.since).timestamp()
-    yield "rotator_resync_interval_seconds", (), _seconds(one.resync_interval or spec.resync_interval)
+    yield "rotator_resync_interval_seconds", (), _seconds(spec.resync_interval)
     if one.last_success_at:
         yield "rotator_last_success_timestamp_seconds", (), one.last_success_at.timestamp()
     if one.keys is not None:

@@ -28,8 +28,6 @@ class ApplicationSample:
     """The problem that the last pass saw."""
     unreadable: bool = False
     rotating: bool = False
-    resync_interval: timedelta | None = None
-    """The interval of the passes of this daemon, where it leaves looks to another one."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from rotator.operations.runtime import Runtime, select_applications
 from rotator.util.concurrency import run_concurrently
 
 MAX_READ = 500
-"""Ledgers that one status reads from Vault. Each costs about a millisecond of a core here and
-another one there."""
+"""Ledgers that one status reads from Vault although a pass has seen them. Each costs about a
+millisecond of a core here and another one there."""
 
 
 def status_report(
