@@ -25,9 +25,6 @@ from rotator.vault.codec import load_ledger
 from tests.bench.stand import Bench, adopted, bench, memory, processor_seconds, row, say
 from tests.e2e.rig import Daemon
 
-RESYNC = 900
-"""Seconds from one observation of an application to the next, as shipped."""
-
 SHARED_RESYNC = 60
 """The same where daemons share their looks, or it would take an hour."""
 
@@ -77,16 +74,20 @@ def _idle(count: int) -> tuple[int, Start]:
         row("processor for the first look at one", f"{second.processor / count * 1000:.1f} ms", "11 ms before")
         row("calls for it: Vault, provider", f"{second.vault_calls / count:.1f}, {second.provider_calls / count:.1f}")
         row("memory (resident)", f"{second.memory / 2**20:.0f} MiB", "150 MiB")
-        _say_shares(rig, daemon, second, count)
+        share = _share(daemon)
+        row("processor with one look at each in 15 minutes, of one core", f"{share:.2f} %", f"{6 * count / 10_000:g} %")
         _say_answers(rig, daemon, port)
         daemon.end(signal.SIGTERM)
         several = names[:FULL_HISTORIES]
         with ThreadPoolExecutor(4) as many:
             list(many.map(lambda name: _fill(rig, name), several))
+        text = rig.configuration.read_text().replace("[defaults]\n", '[defaults]\nresync_interval = "1d"\n')
+        rig.configuration.write_text(text)
         daemon, third = _start(rig, "third", count, port)
         growth = (third.memory - second.memory) / len(several)
         row(f"memory for each full history ({len(several):,} of them)", f"{growth / 1000:.1f} kB")
         row("memory with them", f"{third.memory / 2**20:.0f} MiB", "150 MiB")
+        row("processor between the looks (one a day), of one core", f"{_share(daemon):.2f} %", "1 %")
         daemon.end(signal.SIGTERM)
         return count, second
 
@@ -185,22 +186,13 @@ def _requests(port: int) -> tuple[float, float]:
     return vault, provider
 
 
-def _say_shares(rig: Bench, daemon: Daemon, start: Start, count: int) -> None:
-    """What an idle daemon takes. Looks are spread over the interval, so some fall into the time that is measured."""
+def _share(daemon: Daemon) -> float:
+    """What the daemon takes of one core, in per cent, with the looks that fall into the time."""
     pid = daemon.pid
     assert pid
-    look = (start.processor - start.ready_processor) / count
-    before, at, listed = processor_seconds(pid), time.monotonic(), _listed(rig)
+    before, at = processor_seconds(pid), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    looks = _listed(rig) - listed
-    seconds = time.monotonic() - at
-    between = max(0.0, processor_seconds(pid) - before - looks * look) / seconds
-    row("processor between the looks, of one core", f"{between * 100:.2f} %", "1 %")
-    row(
-        "both, with one look at each in 15 minutes, of one core",
-        f"{(between + look * count / RESYNC) * 100:.2f} %",
-        f"{6 * count / 10_000:g} %",
-    )
+    return (processor_seconds(pid) - before) / (time.monotonic() - at) * 100
 
 
 def _say_answers(rig: Bench, daemon: Daemon, port: int) -> None:
