@@ -94,3 +94,16 @@ class Process:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+
+
+def threads_stopped(pid: int) -> bool:
+    """Whether SIGSTOP has reached every thread of the process: one on another processor may still
+    answer. True where there is no /proc."""
+    return all(_state(stat) in "TtZX" for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def _state(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""  # it has ended
