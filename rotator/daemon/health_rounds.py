@@ -1,10 +1,10 @@
 """Whether all is well, as the heartbeat reports it: a pure judgement, and the rounds in which it is
 asked for.
 
-A ping says: every application was looked at in its time, by this daemon or by another one that it
-left the look to, and none is overdue or has a problem as this daemon knows it. So
-it stops when Vault or a provider is away, when one application hangs in a call, when nothing goes
-through the workers, and, because it is the main loop that asks, when that one hangs.
+A ping says: this daemon has looked at every application in time, or left the look to another
+daemon, and knows of none that is overdue or has a problem. So it stops when Vault or a provider is
+away, when one application hangs in a call, when nothing goes through the workers, and, because it
+is the main loop that asks, when that one hangs.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class LookShares:
             return None
         return 1 + len(shares.others) if self._clock() < self._until else 1
 
-    def saw(self, daemons: Collection[str]) -> None:
+    def remember_daemons(self, daemons: Collection[str]) -> None:
         """Remember which other daemons are there, whether looks are shared with them or not."""
         self._present = frozenset(daemons)
 

@@ -69,14 +69,14 @@ class DaemonPresence:
         }
 
 
-def parse_presence(said: Mapping[str, Any]) -> DaemonPresence | None:
+def parse_presence(content: Mapping[str, Any]) -> DaemonPresence | None:
     """The presence in a document; None if it is anything but one of this schema."""
-    if set(said) != {"schema", "daemon", "digest", "accounts", "failing"}:
+    if set(content) != {"schema", "daemon", "digest", "accounts", "failing"}:
         return None
-    if type(said["schema"]) is not int or said["schema"] != SCHEMA:  # true is 1 as well
+    if type(content["schema"]) is not int or content["schema"] != SCHEMA:  # true is 1 as well
         return None
-    daemon, digest = said["daemon"], said["digest"]
-    accounts, failing = _names(said["accounts"], MAX_ACCOUNTS), _names(said["failing"], MAX_FAILING)
+    daemon, digest = content["daemon"], content["digest"]
+    accounts, failing = _names(content["accounts"], MAX_ACCOUNTS), _names(content["failing"], MAX_FAILING)
     if not (_matches(_ID, daemon) and _matches(_DIGEST, digest)) or accounts is None or failing is None:
         return None
     return DaemonPresence(daemon, digest, accounts, failing)

@@ -73,7 +73,7 @@ class PresenceKeeper:
                 self._shares.look_alone()
                 self._withdraw(runtime.presences)
                 return None
-            own = self._own(runtime)
+            own = self._own_presence(runtime)
             if self._engine.services[VAULT].state is not ServiceState.UP:  # which is reported already
                 self._shares.look_alone(own)
                 return RENEWAL_INTERVAL
@@ -106,11 +106,11 @@ class PresenceKeeper:
         self._written = False
         with suppress(Exception):  # at the end the connections may be closed meanwhile; it then expires
             for stored in presences.read_presences():
-                presence = parse_presence(stored.said)
+                presence = parse_presence(stored.content)
                 if presence is not None and presence.daemon == self._daemon:
                     presences.write_presence(stored.place, {}, cas=stored.version)
 
-    def _own(self, runtime: DaemonRuntime) -> DaemonPresence:
+    def _own_presence(self, runtime: DaemonRuntime) -> DaemonPresence:
         specs, digest = self._digested
         if specs is not runtime.specs:
             digest = configuration_digest(runtime.specs.values())
@@ -125,8 +125,8 @@ class PresenceKeeper:
         for attempt in range(1, ATTEMPTS + 1):
             stored = runtime.presences.read_presences()
             vault_time = self._now() + runtime.vault.clock_offset()
-            fresh = [one for one in stored if one.said and is_fresh(one, vault_time)]
-            found = {one.place: presence for one in fresh if (presence := parse_presence(one.said)) is not None}
+            fresh = [one for one in stored if one.content and is_fresh(one, vault_time)]
+            found = {one.place: presence for one in fresh if (presence := parse_presence(one.content)) is not None}
             self._report_ignored([one.place for one in fresh if one.place not in found])
             place = self._place(stored, {one.place for one in fresh})
             cas = next((one.version for one in stored if one.place == place), 0)
@@ -142,7 +142,7 @@ class PresenceKeeper:
 
     def _place(self, stored: Sequence[StoredPresence], taken: set[int]) -> int:
         for one in stored:
-            presence = parse_presence(one.said)
+            presence = parse_presence(one.content)
             if presence is not None and presence.daemon == self._daemon:
                 return one.place
         free = next((place for place in range(1, MAX_DAEMONS + 1) if place not in taken), None)
@@ -151,7 +151,7 @@ class PresenceKeeper:
         return free
 
     def _share(self, own: DaemonPresence, others: list[DaemonPresence], since: float, runtime: DaemonRuntime) -> None:
-        self._shares.saw({other.daemon for other in others})
+        self._shares.remember_daemons({other.daemon for other in others})
         unlike = sum(other.digest != own.digest for other in others)
         if unlike:
             self._shares.look_alone(own)

@@ -189,7 +189,7 @@ class PresenceStore(Protocol):
     def read_presences(self) -> Sequence[StoredPresence]:
         """What is stored at each place that was ever used, by place. It may be a little old."""
 
-    def write_presence(self, place: int, said: Mapping[str, Any], *, cas: int) -> None:
+    def write_presence(self, place: int, content: Mapping[str, Any], *, cas: int) -> None:
         """Writes the document at this place if its version is still ``cas`` (0: none)."""
 
 

@@ -13,10 +13,10 @@ MAX_DAEMONS = 16
 
 @dataclass(frozen=True)
 class StoredPresence:
-    """The document at one place: its version, when Vault wrote that, and what it says, unchecked.
-    ``said`` is empty for a document that was deleted."""
+    """The document at one place: its version, when Vault wrote that, and its content, unchecked.
+    ``content`` is empty for a document that was deleted."""
 
     place: int
     version: int
     created_time: datetime | None
-    said: Mapping[str, Any]
+    content: Mapping[str, Any]

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from rotator.domain.secret import Secret
 from rotator.errors import Refused, Unavailable
 from rotator.sandbox.certificates import Authority
-from rotator.sandbox.process import Process, free_port, threads_stopped, wait_until
+from rotator.sandbox.process import Process, free_port, wait_until
 from rotator.system.installation import advice
 
 __all__ = ["OpenBao", "Process", "Response", "find_binary", "free_port", "wait_until"]
@@ -149,8 +149,6 @@ class OpenBao:
         answered."""
         self._paused = True
         self._signal(signal.SIGSTOP)
-        if process := self._process:
-            wait_until(lambda: threads_stopped(process.pid), "every thread of the server has stopped")
 
     def resume(self) -> None:
         """Let a paused process go on."""

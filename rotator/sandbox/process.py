@@ -83,7 +83,7 @@ class Process:
     def send(self, number: int) -> None:
         """Send a signal to the process if it still exists."""
         if self.alive():
-            self._child.send_signal(number)
+            send_signal(self.pid, number)
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End the process with a signal, and with SIGKILL when it does not listen."""
@@ -96,9 +96,17 @@ class Process:
             self._child.wait()
 
 
-def threads_stopped(pid: int) -> bool:
-    """Whether SIGSTOP has reached every thread of the process: one on another processor may still
-    answer. True where there is no /proc."""
+def send_signal(pid: int, number: int) -> None:
+    """Send a signal to a process, if it exists. SIGSTOP has reached every thread when this returns:
+    one on another processor would still answer for a moment."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+    if number == signal.SIGSTOP:
+        wait_until(lambda: _is_stopped(pid), "every thread of the process is stopped")
+
+
+def _is_stopped(pid: int) -> bool:
+    """True as well for a process that has ended, and where there is no /proc."""
     return all(_state(stat) in "TtZX" for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
 
 

@@ -67,6 +67,23 @@ class KvCalls:
             return reply
         raise self._failed(reply, mount, inside, "read", writing=False)
 
+    def names(self, path: str) -> list[str]:
+        """The names directly below a path; empty if there is nothing."""
+        mount, inside = self.mounts.split(path)
+        reply: Reply = self.connection.kv.list_secrets(inside, mount_point=mount)
+        if reply.nothing_there:
+            return []
+        if not reply.ok:
+            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
+        names = reply.data.get("keys")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise Unavailable(
+                f"Vault answered the list of {path} without the names in it: try again later",
+                service=SERVICE,
+                kind="unreadable",
+            )
+        return names
+
     def write(self, path: str, data: Mapping[str, Any], cas: int) -> tuple[int, datetime]:
         """Write the document if its version is still ``cas``; the new version and its created
         time."""

@@ -17,14 +17,13 @@ from rotator.errors import (
     LedgerUnreadable,
     Rejected,
     ServiceError,
-    Unavailable,
 )
 from rotator.util.single_flight import SingleFlight
 from rotator.vault.budget import reduced_accounts, reduced_ledgers, write_first_accepted
 from rotator.vault.codec import load_account, load_ledger
 from rotator.vault.expiry import Lifetime, lifetime_of
 from rotator.vault.kv_calls import KvCalls, name_in_path
-from rotator.vault.responses import SERVICE, Reply, failure, mapping
+from rotator.vault.responses import SERVICE, mapping
 
 
 class LedgerStore:
@@ -58,21 +57,7 @@ class LedgerStore:
 
     def list_ledgers(self) -> tuple[str, ...]:
         """The applications that have a ledger."""
-        path = f"{self._prefix}/applications"
-        mount, inside = self._kv.mounts.split(path)
-        reply: Reply = self._kv.connection.kv.list_secrets(inside, mount_point=mount)
-        if reply.nothing_there:
-            return ()
-        if not reply.ok:
-            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
-        names = reply.data.get("keys")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise Unavailable(
-                f"Vault answered the list of {path} without the names in it: try again later",
-                service=SERVICE,
-                kind="unreadable",
-            )
-        return tuple(sorted(map(unquote, names)))
+        return tuple(sorted(map(unquote, self._kv.names(f"{self._prefix}/applications"))))
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
         """What is remembered of an account and of no application, and its version; an empty one and

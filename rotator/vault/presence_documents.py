@@ -7,10 +7,9 @@ from typing import Any
 
 from rotator.domain.document import DocumentState
 from rotator.domain.presence import MAX_DAEMONS, StoredPresence
-from rotator.errors import Unavailable
 from rotator.vault.decoding import state_of
 from rotator.vault.kv_calls import KvCalls
-from rotator.vault.responses import SERVICE, Reply, failure, mapping
+from rotator.vault.responses import mapping
 
 
 class PresenceDocuments:
@@ -24,34 +23,18 @@ class PresenceDocuments:
     def read_presences(self) -> tuple[StoredPresence, ...]:
         """What is stored at each place that was ever used. Other names below the path are
         ignored."""
-        listed = self._names()
+        listed = self._kv.names(self._path)
         places = [place for place in range(1, MAX_DAEMONS + 1) if str(place) in listed]
         return tuple(found for place in places if (found := self._read(place)) is not None)
 
-    def write_presence(self, place: int, said: Mapping[str, Any], *, cas: int) -> None:
+    def write_presence(self, place: int, content: Mapping[str, Any], *, cas: int) -> None:
         """Write it if the version at that place is still ``cas`` (0: none)."""
-        self._kv.write(f"{self._path}/{place}", said, cas)
-
-    def _names(self) -> frozenset[object]:
-        mount, inside = self._kv.mounts.split(self._path)
-        reply: Reply = self._kv.connection.kv.list_secrets(inside, mount_point=mount)
-        if reply.nothing_there:
-            return frozenset()
-        if not reply.ok:
-            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
-        names = reply.data.get("keys")
-        if not isinstance(names, list):
-            raise Unavailable(
-                f"Vault answered the list of {self._path} without the names in it: try again later",
-                service=SERVICE,
-                kind="unreadable",
-            )
-        return frozenset(name for name in names if isinstance(name, str))
+        self._kv.write(f"{self._path}/{place}", content, cas)
 
     def _read(self, place: int) -> StoredPresence | None:
         reply = self._kv.read(f"{self._path}/{place}")
         state, version, created = state_of(reply)
         if state is DocumentState.ABSENT:
             return None
-        said = mapping(reply.data.get("data")) if state is DocumentState.LIVE else {}
-        return StoredPresence(place, version, created, said)
+        content = mapping(reply.data.get("data")) if state is DocumentState.LIVE else {}
+        return StoredPresence(place, version, created, content)

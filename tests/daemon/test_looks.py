@@ -197,14 +197,14 @@ def test_a_pass_that_gets_through_ends_the_time_in_which_looks_were_left() -> No
 def test_a_look_that_was_left_to_a_daemon_that_is_gone_is_taken_back_soon() -> None:
     look_shares = LookShares(lambda: 0.0)
     one = task(spec=spec_of(OTHER, ME, OTHER))
-    look_shares.saw({OTHER})
+    look_shares.remember_daemons({OTHER})
     look_shares.share(shares(presence(OTHER)), since=0.0)
     following = look_shares.leave(one, one.due)
     assert following
     left, one.due = one.due, following
     look_shares.look_alone()
     assert look_shares.take_back(one, left) is None, "it is there, and looks as well"
-    look_shares.saw({"e" * 16})
+    look_shares.remember_daemons({"e" * 16})
     for busy in ("running", "parked"):
         setattr(one, busy, True)
         assert look_shares.take_back(one, left) is None
@@ -222,7 +222,7 @@ def test_a_look_that_is_due_before_it_would_be_taken_back_keeps_its_time() -> No
     following = look_shares.leave(one, one.due)
     assert following
     one.due = following
-    look_shares.saw(())
+    look_shares.remember_daemons(())
     assert look_shares.take_back(one, following) == following
 
 

@@ -265,7 +265,7 @@ def test_a_vault_that_hangs_when_the_daemon_ends_delays_it_by_seconds_only(monke
 def test_the_engine_looks_soon_at_what_was_left_to_a_daemon_that_is_gone(engines: list[Engine]) -> None:
     made = fleet("billing")
     engine = start(made, engines, AllElsewhere())
-    engine.shares.saw({OTHER})
+    engine.shares.remember_daemons({OTHER})
     left(engine)
     with engine.lock:
         task = engine.tasks["billing"]
@@ -274,7 +274,7 @@ def test_the_engine_looks_soon_at_what_was_left_to_a_daemon_that_is_gone(engines
     before = looks(made)
     engine.reschedule_lost()
     assert task.due > datetime.now(UTC) + timedelta(hours=1), "it is there"
-    engine.shares.saw(())
+    engine.shares.remember_daemons(())
     engine.shares.look_alone()
     engine.reschedule_lost()
     eventually(lambda: looks(made) > before)

@@ -32,7 +32,7 @@ from rotator.domain.secret import Secret
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.openbao_cluster import active, cluster
-from rotator.sandbox.process import Process, wait_until
+from rotator.sandbox.process import Process, send_signal, wait_until
 from rotator.sandbox.scaleway import RecordedEvent, ScalewaySandbox
 from rotator.vault.codec import load_ledger
 from rotator.vault.policy import policy_text, required_rights
@@ -109,8 +109,7 @@ class Daemon:
         """Send a signal to the program, if it runs."""
         pid = self.pid
         if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+            send_signal(pid, number)
 
     def end(self, number: int = signal.SIGTERM) -> None:
         if self.process:

@@ -42,13 +42,13 @@ class SimPresences:
 
         return self.sim.effect("read_presences", execute)
 
-    def write_presence(self, place: int, said: Mapping[str, Any], *, cas: int) -> None:
+    def write_presence(self, place: int, content: Mapping[str, Any], *, cas: int) -> None:
         def execute() -> None:
             self._require_open()
             where = f"presence:{place}"
             if len(self.sim.kv.get(where, [])) != cas:
                 raise Conflict("another process was faster", service="vault", kind="conflict")
-            self.sim.append(where, dict(said))
+            self.sim.append(where, dict(content))
 
         self.sim.effect("write_presence", execute)
 

@@ -23,8 +23,8 @@ def test_a_presence_is_written_by_check_and_set_and_read_with_its_version_and_ti
         store.presences.write_presence(1, {"schema": 8}, cas=0)
     store.presences.write_presence(1, {"accounts": ["acme"]}, cas=1)
     first, second = store.presences.read_presences()
-    assert (first.place, first.version, first.said) == (1, 2, {"accounts": ["acme"]})
-    assert (second.place, second.version, second.said) == (2, 1, {"schema": 1})
+    assert (first.place, first.version, first.content) == (1, 2, {"accounts": ["acme"]})
+    assert (second.place, second.version, second.content) == (2, 1, {"schema": 1})
     assert first.created_time is not None
     age = datetime.now(UTC) + store.clock_offset() - first.created_time
     assert timedelta(seconds=-2) < age < timedelta(minutes=1)
@@ -38,7 +38,7 @@ def test_what_is_no_place_is_not_read_and_a_deleted_document_leaves_its_place_fr
     store.presences.write_presence(3, {"schema": 1}, cas=0)
     hand.delete(f"{hand.prefix}/daemons/3")
     (deleted,) = store.presences.read_presences()
-    assert (deleted.place, deleted.version, deleted.said) == (3, 1, {})
+    assert (deleted.place, deleted.version, deleted.content) == (3, 1, {})
     store.presences.write_presence(3, {"schema": 1}, cas=1)
     hand.delete_all(f"{hand.prefix}/daemons/3")
     assert store.presences.read_presences() == ()

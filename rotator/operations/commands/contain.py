@@ -150,13 +150,13 @@ def mark(
     own name, so repeating a command causes no second outage.
     """
     incident, only, keys, spared = order.incident or context.clock.token(), keys, frozenset[str](), frozenset[str]()
-    attempts, since = set[tuple[str, datetime]](), None
+    attempts, marked_at = set[tuple[str, datetime]](), None
 
     def change(ledger: Ledger) -> Ledger:
-        nonlocal keys, spared, since
+        nonlocal keys, spared, marked_at
         for opened in ledger.incidents:
             if (opened.id, opened.opened_at) in attempts:  # written, and the answer was lost
-                keys, since = frozenset(opened.access_keys), opened.opened_at
+                keys, marked_at = frozenset(opened.access_keys), opened.opened_at
                 return ledger
         keys, published = _about(spec, context, ledger, only, by_name=only is None and not besides)
         spared = frozenset() if only is not None or besides else keys & replacements(ledger, published)
@@ -177,7 +177,7 @@ def mark(
             override_hold=order.override_hold,
         )
         if after.compromised == ledger.compromised:
-            since = max((mark.at for mark in ledger.compromised if mark.access_key in keys), default=None)
+            marked_at = max((mark.at for mark in ledger.compromised if mark.access_key in keys), default=None)
             return ledger
         attempts.add((incident, at))
         return after
@@ -192,7 +192,7 @@ def mark(
             access_keys=sorted(keys),
             reason=order.reason,
         )
-    return Marked(keys, since or context.clock.now(), spared)
+    return Marked(keys, marked_at or context.clock.now(), spared)
 
 
 def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
