@@ -57,7 +57,7 @@ def test_a_small_status_names_each_application_its_state_and_what_comes_next(sma
     found = shown(small, "status", columns)
     text = words_of(found)
     assert "3 applications: 1 held, 1 grace, 1 idle" in text
-    assert re.search(r"UTC / \d\d:\d\d CES?T", text), "local time stands beside UTC"
+    assert re.search(r"UTC / (\d+ \w{3} )?\d\d:\d\d CES?T", text), "local time stands beside UTC"
     for part in ("billing", "mailer", LONG[:20], "revoke in 4h59m", "rotate in 23h59m", "10d"):
         assert part in text
     assert "held by" in text
